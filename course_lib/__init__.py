@@ -1,0 +1,33 @@
+"""Penalties, optimizers and geometry behind *Weight Decay by Experiment*.
+
+Import what you need from its modules, each of which is one concept::
+
+    from course_lib.geometry import max_margin
+    from course_lib.penalties import decay_groups
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "data",
+    "geometry",
+    "models",
+    "optimum",
+    "penalties",
+    "plotting",
+    "scratch",
+    "tables",
+    "training",
+]
+
+
+def __getattr__(name):
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

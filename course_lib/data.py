@@ -1,0 +1,104 @@
+"""Data sets of the book: each a pure function of its arguments."""
+
+import torch
+
+from course_lib import _checks
+
+__all__ = ["separable", "two_points"]
+
+
+def two_points(dtype=torch.float32):
+    """Return the two labelled points of the forum's perceptron.
+
+    Parameters
+    ----------
+    dtype : torch.dtype, default=torch.float32
+        A floating dtype; the question trained in float32.
+
+    Returns
+    -------
+    X : Tensor of shape (2, 2)
+        The points (3, 2) and (1, 1), in the units of the plane.
+    y : Tensor of shape (2,)
+        Their labels 1 and 0.
+
+    Raises
+    ------
+    TypeError
+        If `dtype` is not a floating torch dtype.
+
+    References
+    ----------
+    PyTorch forum, thread 112517.
+
+    Examples
+    --------
+    >>> from course_lib.data import two_points
+    >>> X, y = two_points()
+    >>> X.tolist(), y.tolist()
+    ([[3.0, 2.0], [1.0, 1.0]], [1.0, 0.0])
+    """
+    _floating(dtype)
+    return torch.tensor([[3.0, 2.0], [1.0, 1.0]], dtype=dtype), torch.tensor([1.0, 0.0], dtype=dtype)
+
+
+def separable(n_samples, n_features=2, *, margin=0.5, offset=1.0, seed=0, dtype=torch.float64):
+    r"""Draw two Gaussian clouds on either side of a random hyperplane.
+
+    With u a random unit vector, both clouds have unit variance and are moved along u until the
+    closest point of each is `margin` away from the hyperplane :math:`u \cdot x = \text{offset}`.
+    The labels are drawn with equal probability.
+
+    Parameters
+    ----------
+    n_samples : int
+        Number of points, at least 2.
+    n_features : int, default=2
+        Dimension of the space, at least 1.
+    margin : float, default=0.5
+        Distance of the closest point of each class to that hyperplane, positive.
+    offset : float, default=1.0
+        Distance of the hyperplane from the origin, at least 0.
+    seed : int, default=0
+        The data is a pure function of the arguments and this seed.
+    dtype : torch.dtype, default=torch.float64
+        A floating dtype.
+
+    Returns
+    -------
+    X : Tensor of shape (n_samples, n_features)
+    y : Tensor of shape (n_samples,)
+        Labels 0 and 1; both occur.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of its range or of another type.
+
+    Examples
+    --------
+    >>> from course_lib.data import separable
+    >>> X, y = separable(40, 3, seed=7)
+    >>> X.shape, sorted(set(y.tolist()))
+    (torch.Size([40, 3]), [0.0, 1.0])
+    """
+    n_samples = _checks.count("n_samples", n_samples, minimum=2)
+    n_features = _checks.count("n_features", n_features)
+    margin = _checks.number("margin", margin, strict=True)
+    offset = _checks.number("offset", offset)
+    _floating(dtype)
+    generator = torch.Generator().manual_seed(_checks.count("seed", seed, minimum=0))
+    u = torch.randn(n_features, generator=generator, dtype=torch.float64)
+    u = u / u.norm()
+    X = torch.randn(n_samples, n_features, generator=generator, dtype=torch.float64)
+    y = torch.rand(n_samples, generator=generator, dtype=torch.float64).round()
+    y[:2] = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    along = X @ u
+    above, below = offset + margin - along[y == 1].min(), offset - margin - along[y == 0].max()
+    X = X + torch.outer(torch.where(y == 1, above, below), u)
+    return X.to(dtype), y.to(dtype)
+
+
+def _floating(dtype):
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise TypeError(f"dtype must be a floating torch dtype, got {dtype!r}")

@@ -1,0 +1,359 @@
+"""Where a linear classifier's boundary lies: angles, distances, bisectors and maximal margins.
+
+A classifier is a pair (weight, bias): it says 1 where ``X @ weight + bias`` is positive, and its
+boundary is where that is zero.
+"""
+
+import torch
+
+from course_lib import _checks
+
+__all__ = [
+    "angle",
+    "angle_between",
+    "augment",
+    "bisector",
+    "boundary_segment",
+    "max_margin",
+    "signed_distance",
+]
+
+
+def angle(weight):
+    r"""Return the direction of a weight vector in the plane, in degrees.
+
+    .. math:: \operatorname{atan2}(w_2, w_1) \in (-180°, 180°]
+
+    The boundary is perpendicular to the weight, so it turns by as much.
+
+    Parameters
+    ----------
+    weight : Tensor of shape (..., 2)
+        One weight vector or many, none of them zero.
+
+    Returns
+    -------
+    Tensor of shape (...)
+        Degrees, counted from the first axis, anticlockwise.
+
+    Raises
+    ------
+    ValueError
+        If the last dimension is not 2, or a vector is zero or not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.geometry import angle
+    >>> angle(torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
+    tensor([ 0., 90.])
+    """
+    weight = _nonzero("weight", weight)
+    if weight.shape[-1] != 2:
+        raise ValueError(f"weight must have a last dimension of 2, got shape {tuple(weight.shape)}")
+    return torch.rad2deg(torch.atan2(weight[..., 1], weight[..., 0]))
+
+
+def angle_between(u, v):
+    r"""Return the angle between two vectors, in degrees, accurate for small angles too.
+
+    .. math:: 2\operatorname{atan2}(\|\hat u - \hat v\|, \|\hat u + \hat v\|) \in [0°, 180°]
+
+    Parameters
+    ----------
+    u, v : Tensor of shape (..., n_features)
+        Nonzero vectors of the same dimension; leading dimensions broadcast.
+
+    Returns
+    -------
+    Tensor of shape (...)
+        Degrees.
+
+    Raises
+    ------
+    ValueError
+        If the dimensions differ, or a vector is zero or not finite.
+
+    References
+    ----------
+    W. Kahan, "How Futile are Mindless Assessments of Roundoff in Floating-Point Computation?", 2006.
+
+    Examples
+    --------
+    >>> from course_lib.geometry import angle_between
+    >>> print(f"{angle_between([1.0, 0.0, 0.0], [1.0, 1.0, 0.0]):.1f}")
+    45.0
+    """
+    u, v = _nonzero("u", u), _nonzero("v", v)
+    if u.shape[-1] != v.shape[-1]:
+        raise ValueError(f"u and v must have the same dimension, got {u.shape[-1]} and {v.shape[-1]}")
+    u, v = u / u.norm(dim=-1, keepdim=True), v / v.norm(dim=-1, keepdim=True)
+    return torch.rad2deg(2 * torch.atan2((u - v).norm(dim=-1), (u + v).norm(dim=-1)))
+
+
+def signed_distance(X, weight, bias):
+    r"""Return each point's distance to the boundary, positive on the side called 1.
+
+    .. math:: \frac{w \cdot x + b}{\|w\|}
+
+    Parameters
+    ----------
+    X : Tensor of shape (n_samples, n_features)
+    weight : Tensor of shape (n_features,)
+    bias : Tensor of shape () or float
+
+    Returns
+    -------
+    Tensor of shape (n_samples,)
+        In the units of `X`.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, `weight` is zero, or a value is not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.geometry import signed_distance
+    >>> signed_distance(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([3.0, 4.0]), 0.0)
+    tensor([5., 0.])
+    """
+    X = _checks.finite("X", X, ndim=2)
+    weight = _nonzero("weight", weight, ndim=1)
+    if X.shape[1] != len(weight):
+        raise ValueError(f"weight must have one entry a feature, got {len(weight)} for {X.shape[1]} features")
+    bias = _checks.finite("bias", bias, ndim=0)
+    return (X @ weight.to(X) + bias.to(X)) / weight.to(X).norm()
+
+
+def bisector(p, q):
+    r"""Return the classifier whose boundary is the perpendicular bisector of two points.
+
+    .. math:: w = \frac{2(p - q)}{\|p - q\|^2}, \qquad b = -w \cdot \frac{p + q}{2}
+
+    It is scaled so that it gives p the value 1 and q the value -1.
+
+    Parameters
+    ----------
+    p, q : Tensor of shape (n_features,)
+        Two different points; p is on the side called 1.
+
+    Returns
+    -------
+    weight : Tensor of shape (n_features,)
+    bias : Tensor of shape ()
+
+    Raises
+    ------
+    ValueError
+        If the points coincide, differ in dimension, or are not finite.
+
+    Examples
+    --------
+    >>> from course_lib.geometry import bisector
+    >>> weight, bias = bisector([3.0, 2.0], [1.0, 1.0])
+    >>> print([round(w, 3) for w in weight.tolist()], f"{bias:.3f}")
+    [0.8, 0.4] -2.200
+    """
+    p, q = _checks.finite("p", p, ndim=1), _checks.finite("q", q, ndim=1)
+    if p.shape != q.shape:
+        raise ValueError(f"p and q must have the same dimension, got {len(p)} and {len(q)}")
+    if torch.equal(p, q):
+        raise ValueError(f"p and q must differ, got {p.tolist()} twice")
+    weight = 2 * (p - q) / (p - q).square().sum()
+    return weight, -weight @ (p + q) / 2
+
+
+def augment(X, constant=1.0):
+    r"""Append a constant feature, so that the bias becomes one more weight.
+
+    .. math:: w \cdot x + b = (w, b/k) \cdot (x, k)
+
+    Parameters
+    ----------
+    X : Tensor of shape (n_samples, n_features)
+    constant : float, default=1.0
+        :math:`k > 0`. Descent on the weight of the constant k moves the bias as a learning rate
+        :math:`k^2` times as large would.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_features + 1)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `X` is not a finite matrix, or `constant` not positive.
+
+    Examples
+    --------
+    >>> from course_lib.geometry import augment
+    >>> augment([[3.0, 2.0]]).tolist()
+    [[3.0, 2.0, 1.0]]
+    """
+    X = _checks.finite("X", X, ndim=2)
+    constant = _checks.number("constant", constant, strict=True)
+    return torch.cat([X, X.new_full((len(X), 1), constant)], dim=1)
+
+
+def max_margin(X, y, *, count_bias=False):
+    r"""Return the maximum-margin classifier of separable data, exactly.
+
+    With labels :math:`s_i = 2y_i - 1` it solves
+
+    .. math:: \min \tfrac12\|w\|^2 \;(+\ \tfrac12 b^2)
+        \quad\text{subject to}\quad s_i(w \cdot x_i + b) \ge 1 .
+
+    Without the term in brackets this is the hard-margin support vector machine. With it, the bias
+    counts as one more weight, on the constant feature 1: this is the direction in which gradient
+    descent on the logistic loss carries (w, b).
+
+    Parameters
+    ----------
+    X : Tensor of shape (n_samples, n_features)
+    y : Tensor of shape (n_samples,)
+        Labels 0 and 1, both present.
+    count_bias : bool, default=False
+        Whether the bias is part of the norm that is minimised.
+
+    Returns
+    -------
+    weight : Tensor of shape (n_features,)
+    bias : Tensor of shape ()
+        Scaled so that the closest points have the value 1 or -1. Of the dtype of `X`, computed in
+        float64.
+
+    Raises
+    ------
+    ValueError
+        If no hyperplane separates the classes, one class is missing, a label is neither 0 nor 1,
+        shapes do not match, or a value is not finite.
+
+    Notes
+    -----
+    The least vector v with :math:`Gv \ge 1` is a non-negative least-squares problem (least distance
+    programming), which an active-set method solves exactly. Rows of G are added one by one, the most
+    violated first, so that the cost grows with the number of support vectors and not of samples.
+
+    References
+    ----------
+    C. L. Lawson and R. J. Hanson, "Solving Least Squares Problems", chapter 23, SIAM, 1995.
+    D. Soudry et al., "The Implicit Bias of Gradient Descent on Separable Data", JMLR, 2018.
+
+    Examples
+    --------
+    >>> from course_lib.data import two_points
+    >>> from course_lib.geometry import max_margin
+    >>> X, y = two_points()
+    >>> weight, bias = max_margin(X.double(), y)
+    >>> print([round(w, 4) for w in weight.tolist()], f"{bias:.4f}")
+    [0.8, 0.4] -2.2000
+    >>> weight, bias = max_margin(X.double(), y, count_bias=True)
+    >>> print([round(w, 4) for w in weight.tolist()], f"{bias:.4f}")
+    [1.1667, -0.3333] -1.8333
+    """
+    X, y = _checks.samples(X, y)
+    _checks.two_classes(y)
+    scale = X.double().abs().max().clamp(min=torch.finfo(torch.float64).tiny)
+    positive, negative = X.double()[y == 1] / scale, X.double()[y == 0] / scale
+    if count_bias:
+        constant = float(1 / scale)
+        rows = torch.cat([augment(positive, constant), -augment(negative, constant)])
+        v = _shortest(lambda v: rows[(rows @ v).argmin()], rows[0]) / scale
+        weight, bias = v[:-1], v[-1]
+    else:
+        # A difference x_i - x_j across the classes has no bias in it: ask of w that each be at least 2.
+        def narrowest(w):
+            return (positive[(positive @ w).argmin()] - negative[(negative @ w).argmax()]) / 2
+
+        w = _shortest(narrowest, narrowest(positive.mean(0) - negative.mean(0)))
+        bias = -((positive @ w).min() + (negative @ w).max()) / 2
+        weight = w / scale
+    return weight.to(X), bias.to(X)
+
+
+def _shortest(most_violated, first):
+    """Return the shortest v with g @ v >= 1 for all rows g that `most_violated(v)` may answer."""
+    from scipy.optimize import nnls  # here, so that importing this module stays cheap
+
+    rows = first[None]
+    while True:
+        target = torch.zeros(rows.shape[1] + 1, dtype=torch.float64)
+        target[-1] = 1
+        lifted = torch.cat([rows.T, torch.ones(1, len(rows), dtype=torch.float64)])
+        multipliers, distance = nnls(lifted.numpy(), target.numpy())
+        residual = lifted @ torch.from_numpy(multipliers) - target
+        if distance < 1e-9:
+            raise ValueError("X and y must be separable by a hyperplane, got classes that are not")
+        v = -residual[:-1] / residual[-1]
+        row = most_violated(v)
+        if row @ v >= 1 - 1e-12 or (rows == row).all(dim=1).any():
+            return v
+        rows = torch.cat([rows, row[None]])
+
+
+def boundary_segment(weight, bias, xlim, ylim):
+    r"""Return the two ends of the boundary :math:`w \cdot x + b = 0` in a rectangle of the plane.
+
+    Works for every direction, vertical lines included.
+
+    Parameters
+    ----------
+    weight : Tensor of shape (2,)
+    bias : Tensor of shape () or float
+    xlim, ylim : (float, float)
+        The rectangle, lower end first.
+
+    Returns
+    -------
+    Tensor of shape (2, 2) or None
+        One end a row; None where the line misses the rectangle.
+
+    Raises
+    ------
+    ValueError
+        If `weight` is zero or not two numbers, a value is not finite, or a limit is not increasing.
+
+    Examples
+    --------
+    >>> from course_lib.geometry import boundary_segment
+    >>> boundary_segment([1.0, 0.0], -1.0, (0, 5), (0, 3)).tolist()
+    [[1.0, 0.0], [1.0, 3.0]]
+    """
+    weight = _nonzero("weight", weight, ndim=1).double()
+    if len(weight) != 2:
+        raise ValueError(f"weight must have 2 entries, got {len(weight)}")
+    bias = _checks.finite("bias", bias, ndim=0).double()
+    lower, upper = [], []
+    for name, limit in (("xlim", xlim), ("ylim", ylim)):
+        low, high = _checks.finite(name, limit, ndim=1).double()
+        if low >= high:
+            raise ValueError(f"{name} must be increasing, got {tuple(limit)}")
+        lower.append(low)
+        upper.append(high)
+    lower, upper = torch.stack(lower), torch.stack(upper)
+    foot = -bias * weight / weight.square().sum()
+    along = torch.stack([-weight[1], weight[0]]) / weight.norm()
+    # Slab by slab: the parameters at which the line enters and leaves the rectangle.
+    enter, leave = torch.tensor(-torch.inf).double(), torch.tensor(torch.inf).double()
+    for axis in range(2):
+        if along[axis] == 0:
+            if not lower[axis] <= foot[axis] <= upper[axis]:
+                return None
+            continue
+        ends = torch.stack([lower[axis], upper[axis]]).sub(foot[axis]).div(along[axis])
+        enter, leave = torch.maximum(enter, ends.min()), torch.minimum(leave, ends.max())
+    if enter > leave:
+        return None
+    ends = torch.stack([foot + enter * along, foot + leave * along])
+    return ends[torch.argsort(ends[:, 0] + ends[:, 1] * 1e-9)]
+
+
+def _nonzero(name, value, ndim=None):
+    value = _checks.finite(name, value, ndim)
+    if value.ndim == 0:
+        raise ValueError(f"{name} must be a vector, got the number {value.item():g}")
+    if (value == 0).all(dim=-1).any():
+        raise ValueError(f"{name} must not be the zero vector")
+    return value

@@ -1,0 +1,105 @@
+"""Penalties: which parameters they reach, and what an L1 penalty does to a value."""
+
+import torch
+from torch import nn
+
+from course_lib import _checks
+
+__all__ = ["decay_groups", "soft_threshold"]
+
+
+def decay_groups(module, weight_decay, *, decays=None):
+    r"""Split a module's parameters into a group that is decayed and one that is not.
+
+    By default parameters with two dimensions or more (weight matrices, kernels, embeddings) are
+    decayed, and those with fewer (biases, and the gains of normalization layers) are not.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Its trainable parameters are split; frozen ones are left out, shared ones appear once.
+    weight_decay : float
+        :math:`\lambda \ge 0`, handed to the optimizer as it is: torch.optim.SGD then minimises
+        :math:`J = \text{loss} + \tfrac{\lambda}{2}\|w\|^2` with the bias free (there is a 1/2; the
+        step multiplies by lr).
+    decays : callable, optional
+        ``decays(name, parameter)`` returns whether that parameter is decayed.
+
+    Returns
+    -------
+    list of dict
+        Parameter groups for any torch optimizer: first the decayed, then the free. A group without
+        parameters is left out.
+
+    Raises
+    ------
+    TypeError
+        If `module` is not an ``nn.Module`` or `weight_decay` not a number.
+    ValueError
+        If `weight_decay` is negative or not finite, or `module` has no trainable parameter.
+
+    References
+    ----------
+    torch.optim documentation, "Per-parameter options".
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.penalties import decay_groups
+    >>> groups = decay_groups(torch.nn.Linear(2, 1), weight_decay=0.2)
+    >>> [(len(group["params"]), group["weight_decay"]) for group in groups]
+    [(1, 0.2), (1, 0.0)]
+    >>> optimizer = torch.optim.SGD(groups, lr=1.0)
+    """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module must be a torch.nn.Module, got {module!r}")
+    weight_decay = _checks.number("weight_decay", weight_decay)
+    decays = decays or (lambda name, parameter: parameter.ndim >= 2)
+    trainable = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    if not trainable:
+        raise ValueError(f"module must have a trainable parameter, got none in {module!r}")
+    decayed = [p for name, p in trainable if decays(name, p)]
+    free = [p for name, p in trainable if not decays(name, p)]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def soft_threshold(x, threshold):
+    r"""Move every value towards zero by `threshold`, and stop at zero.
+
+    .. math:: S_\tau(x) = \operatorname{sign}(x)\,\max(|x| - \tau, 0)
+
+    It is the proximal map of :math:`\tau\,|x|`: after a gradient step of size lr on the loss, an L1
+    penalty :math:`\lambda\|w\|_1` (no 1/2) asks for ``soft_threshold(w, lr * lambda)``.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape, finite.
+    threshold : float
+        :math:`\tau \ge 0`, in the units of `x`.
+
+    Returns
+    -------
+    Tensor
+        Of the shape and dtype of `x`, which is not modified.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `x` is not finite, or `threshold` negative or not a number.
+
+    References
+    ----------
+    N. Parikh and S. Boyd, "Proximal Algorithms", Foundations and Trends in Optimization, 2014.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.penalties import soft_threshold
+    >>> soft_threshold(torch.tensor([-2.0, 0.5, 3.0]), 1.0)
+    tensor([-1.,  0.,  2.])
+    """
+    x = _checks.finite("x", x)
+    threshold = _checks.number("threshold", threshold)
+    return x.sign() * torch.clamp(x.abs() - threshold, min=0)

@@ -1,0 +1,282 @@
+"""Every figure of the book. Opaque, safe for colour-blind readers, legible on a phone.
+
+Colour never stands alone: classes differ in marker, lines in dash pattern.
+"""
+
+from contextlib import contextmanager
+
+import matplotlib
+import matplotlib.pyplot as plt
+import torch
+from matplotlib import cycler
+
+from course_lib import _checks
+from course_lib.geometry import boundary_segment
+
+__all__ = ["boundaries", "curves", "drift", "panels"]
+
+# Okabe and Ito's palette, in an order that stays apart in grey as well.
+COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000"]
+DASHES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1))]
+STYLE = {
+    "axes.grid": True,
+    "axes.prop_cycle": cycler(color=COLORS) + cycler(linestyle=DASHES),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 11,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 150,
+    "figure.facecolor": "white",
+    "font.size": 10,
+    "grid.alpha": 0.3,
+    "legend.fontsize": 9,
+    "legend.framealpha": 0.9,
+    "lines.linewidth": 1.8,
+}
+WIDTH = 5.6  # inches: fits a phone without letters below 9 CSS pixels
+
+
+@contextmanager
+def _style():
+    """Draw in the book's style, and keep the interactive mode that loading a backend may turn on."""
+    with plt.rc_context(STYLE):
+        yield
+        interactive = plt.isinteractive()
+    matplotlib.interactive(interactive)
+
+
+def panels(n_rows=1, *, height=3.2, **subplots):
+    """Return a figure in the book's style and its axes, one above the other.
+
+    Parameters
+    ----------
+    n_rows : int, default=1
+        Number of axes.
+    height : float, default=3.2
+        Inches for each.
+    **subplots
+        Passed on to ``plt.subplots``, such as ``sharex=True`` or ``ncols=2``.
+
+    Returns
+    -------
+    figure : Figure
+    axes : Axes, or ndarray of Axes where there are several
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `n_rows` is not a positive integer or `height` not positive.
+
+    Examples
+    --------
+    >>> from course_lib.plotting import panels
+    >>> figure, axes = panels(2, sharex=True)
+    >>> axes.shape
+    (2,)
+    """
+    n_rows = _checks.count("n_rows", n_rows)
+    height = _checks.number("height", height, strict=True)
+    with _style():
+        return plt.subplots(n_rows, figsize=(WIDTH, height * n_rows), **subplots)
+
+
+def boundaries(X, y, classifiers, *, xlim, ylim, title="", ax=None):
+    """Draw labelled points of the plane and the boundaries of named classifiers.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n_samples, 2)
+    y : Tensor of shape (n_samples,)
+        Labels 0 (squares) and 1 (circles).
+    classifiers : dict of str to (weight, bias)
+        Drawn in this order, each with its own colour and dash pattern. A boundary that misses the
+        rectangle is named in the legend but cannot be seen.
+    xlim, ylim : (float, float)
+        The rectangle shown; both axes have the same scale, so that right angles look right.
+    title : str, default=""
+    ax : Axes, optional
+        Where to draw; a new figure when None.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a shape, label or limit is not as described.
+
+    Examples
+    --------
+    >>> from course_lib.data import two_points
+    >>> from course_lib.geometry import bisector
+    >>> from course_lib.plotting import boundaries
+    >>> X, y = two_points()
+    >>> ax = boundaries(X, y, {"bisector": bisector(*X)}, xlim=(0, 4), ylim=(0, 3))
+    >>> [line.get_label() for line in ax.lines]
+    ['bisector']
+    """
+    X, y = _plane(X, y)
+    with _style():
+        ax = panels(height=WIDTH * 0.75)[1] if ax is None else ax
+        for index, (label, (weight, bias)) in enumerate(classifiers.items()):
+            style = {"color": COLORS[index % 6], "linestyle": DASHES[index % 6], "label": label}
+            _boundary(ax, weight, bias, xlim, ylim, **style)
+        _points(ax, X, y)
+        _frame(ax, xlim, ylim, title)
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    return ax
+
+
+def drift(histories, X, y, *, epochs, reference=None, xlim, ylim):
+    """Draw how a perceptron's boundary moved in training, and how its weights grew.
+
+    Above, the boundary after each of the given epochs, fading in from the first to the last; below,
+    the sum of the absolute weights after every epoch. One column a history.
+
+    Parameters
+    ----------
+    histories : dict of str to History
+        Of models with a ``linear`` layer of two inputs; the keys are the titles.
+    X : Tensor of shape (n_samples, 2)
+    y : Tensor of shape (n_samples,)
+    epochs : sequence of int
+        Increasing, each below the number of epochs recorded.
+    reference : (weight, bias), optional
+        A classifier to compare with, drawn dashed.
+    xlim, ylim : (float, float)
+
+    Returns
+    -------
+    ndarray of Axes of shape (2, n_histories)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a shape, label, limit or epoch is not as described.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.data import two_points
+    >>> from course_lib.models import Perceptron
+    >>> from course_lib.plotting import drift
+    >>> from course_lib.training import train
+    >>> model, (X, y) = Perceptron(), two_points()
+    >>> history = train(model, X, y, torch.optim.SGD(model.parameters(), lr=1.0))
+    >>> axes = drift({"no decay": history}, X, y, epochs=[10, 100], xlim=(0, 4), ylim=(0, 3))
+    >>> axes.shape
+    (2, 1)
+    """
+    X, y = _plane(X, y)
+    if not histories:
+        raise ValueError("histories must not be empty")
+    epochs = [_checks.count("epochs", epoch, minimum=0) for epoch in epochs]
+    shortest = min(len(history.loss) for history in histories.values())
+    if not epochs or epochs != sorted(set(epochs)) or epochs[-1] >= shortest:
+        raise ValueError(f"epochs must increase and stay below {shortest}, got {epochs}")
+    with _style():
+        figure, axes = panels(2, height=2.8, ncols=len(histories), squeeze=False, sharey="row")
+        for column, (title, history) in zip(axes.T, histories.items(), strict=True):
+            weight, bias = history["linear.weight"].flatten(1), history["linear.bias"].flatten()
+            for rank, epoch in enumerate(epochs, start=1):
+                ends = epoch in (epochs[0], epochs[-1])
+                _boundary(
+                    column[0],
+                    weight[epoch],
+                    bias[epoch],
+                    xlim,
+                    ylim,
+                    color=COLORS[3],
+                    linestyle="-",
+                    alpha=0.2 + 0.8 * rank / len(epochs),
+                    linewidth=2.4 if epoch == epochs[-1] else 1.2,
+                    label=f"epoch {epoch}" if ends else None,
+                )
+            if reference is not None:
+                _boundary(column[0], *reference, xlim, ylim, color="black", linestyle="--", label="bisector")
+            _points(column[0], X, y)
+            _frame(column[0], xlim, ylim, title)
+            column[1].plot(weight.abs().sum(dim=1), color=COLORS[0])
+            column[1].set(xlabel="epoch")
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        axes[1, 0].set(ylabel="$|w_1| + |w_2|$", ylim=(0, None))
+    return axes
+
+
+def curves(series, *, xlabel, ylabel, references=None, xscale="linear", title="", ax=None):
+    """Draw named curves, with named horizontal lines to compare them with.
+
+    Parameters
+    ----------
+    series : dict of str to (x, y)
+        Each a curve, in its own colour and dash pattern.
+    xlabel, ylabel : str
+        Name and unit of each axis.
+    references : dict of str to float, optional
+        Heights of dotted horizontal lines, each named at its right end.
+    xscale : {"linear", "log"}, default="linear"
+    title : str, default=""
+    ax : Axes, optional
+        Where to draw; a new figure when None.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a curve is not two finite vectors of equal length, or `xscale` is another.
+
+    Examples
+    --------
+    >>> from course_lib.plotting import curves
+    >>> ax = curves({"square": ([0, 1, 2], [0, 1, 4])}, xlabel="side (m)", ylabel="area (m²)")
+    >>> ax.get_ylabel()
+    'area (m²)'
+    """
+    if not series:
+        raise ValueError("series must not be empty")
+    if xscale not in ("linear", "log"):
+        raise ValueError(f'xscale must be "linear" or "log", got {xscale!r}')
+    with _style():
+        ax = panels()[1] if ax is None else ax
+        for index, (label, (x, y)) in enumerate(series.items()):
+            x, y = _checks.finite(f"x of {label!r}", x, ndim=1), _checks.finite(f"y of {label!r}", y, ndim=1)
+            if len(x) != len(y):
+                raise ValueError(f"series {label!r} must have as many x as y, got {len(x)} and {len(y)}")
+            ax.plot(x, y, color=COLORS[index % 6], linestyle=DASHES[index % 6], label=label)
+        ax.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, title=title)
+        for label, height in (references or {}).items():
+            height = _checks.number(f"references[{label!r}]", height, minimum=-float("inf"))
+            ax.axhline(height, color="0.25", linestyle=":", linewidth=1.4)
+            place = {"xy": (1.01, height), "xycoords": ("axes fraction", "data"), "va": "center"}
+            ax.annotate(label, **place, fontsize=9, color="0.25")
+        if len(series) > 1:
+            ax.legend(loc="best")
+    return ax
+
+
+def _plane(X, y):
+    X, y = _checks.samples(X, y)
+    if X.shape[1] != 2:
+        raise ValueError(f"X must have 2 features to be drawn, got {X.shape[1]}")
+    return X, y
+
+
+def _points(ax, X, y):
+    for label, marker, color in ((1, "o", COLORS[0]), (0, "s", COLORS[1])):
+        chosen = X[y == label]
+        style = {"marker": marker, "color": color, "edgecolor": "white", "s": 70, "zorder": 3}
+        ax.scatter(chosen[:, 0], chosen[:, 1], label=f"label {label}", **style)
+
+
+def _boundary(ax, weight, bias, xlim, ylim, **style):
+    ends = boundary_segment(torch.as_tensor(weight), torch.as_tensor(bias), xlim, ylim)
+    x, y = ([], []) if ends is None else ends.T
+    ax.plot(x, y, **style)
+
+
+def _frame(ax, xlim, ylim, title):
+    ax.set(xlim=xlim, ylim=ylim, xlabel="$x_1$", ylabel="$x_2$", title=title, aspect="equal")

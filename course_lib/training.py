@@ -1,0 +1,115 @@
+"""One training loop, and the history it returns."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from course_lib import _checks
+
+__all__ = ["History", "train"]
+
+
+@dataclass(frozen=True)
+class History:
+    """What `train` saw, epoch by epoch.
+
+    Attributes
+    ----------
+    loss : Tensor of shape (n_epochs,)
+        Mean loss of the epoch's batches, each computed before its own step, without any penalty
+        that the optimizer adds.
+    parameters : dict of str to Tensor of shape (n_epochs, \\*parameter.shape)
+        Each parameter after the epoch's last step, under its name in ``model.named_parameters()``.
+        ``history[name]`` is short for ``history.parameters[name]``.
+    """
+
+    loss: torch.Tensor
+    parameters: dict[str, torch.Tensor]
+
+    def __getitem__(self, name):
+        return self.parameters[name]
+
+
+def train(model, X, y, optimizer, *, loss_fn=F.binary_cross_entropy, n_epochs=101, batch_size=None):
+    r"""Train a model in place with any torch optimizer, and record every epoch.
+
+    Each step is the usual one: ``optimizer.zero_grad()``, ``loss_fn(model(X), y).backward()``,
+    ``optimizer.step()``. Batches are taken in the order of the rows.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Trained in place, as torch does. Its output for a batch must suit `loss_fn`.
+    X : Tensor of shape (n_samples, n_features)
+    y : Tensor of shape (n_samples,) or (n_samples, n_targets)
+    optimizer : torch.optim.Optimizer
+        Made on parameters of `model`. What its ``weight_decay`` means is the optimizer's affair:
+        torch.optim.SGD adds ``weight_decay * parameter`` to the gradient (there is a 1/2 in the
+        penalty, the step multiplies it by lr, and a bias in the group is decayed too).
+    loss_fn : callable, default=F.binary_cross_entropy
+        ``loss_fn(prediction, target)`` returns a scalar.
+    n_epochs : int, default=101
+        Number of passes over the data.
+    batch_size : int, optional
+        Rows a batch; all of them when None. The last batch may be smaller.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of its range, X or y is not finite, the optimizer holds no parameter
+        of `model` or has a learning rate that is not positive, or the loss stops being finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.data import two_points
+    >>> from course_lib.models import Perceptron
+    >>> from course_lib.training import train
+    >>> model = Perceptron(seed=0)
+    >>> history = train(model, *two_points(), torch.optim.SGD(model.parameters(), lr=1.0))
+    >>> history["linear.weight"].shape
+    torch.Size([101, 1, 2])
+    >>> f"{history.loss[-1]:.4f}"
+    '0.0508'
+    """
+    _check_model(model, optimizer)
+    X, y = _checks.finite("X", X), _checks.finite("y", y)
+    if len(X) != len(y):
+        raise ValueError(f"X and y must have as many rows, got {len(X)} and {len(y)}")
+    n_epochs = _checks.count("n_epochs", n_epochs)
+    batch_size = len(X) if batch_size is None else _checks.count("batch_size", batch_size)
+
+    losses = torch.empty(n_epochs, dtype=torch.float64)
+    traces = {name: p.new_empty((n_epochs, *p.shape)) for name, p in model.named_parameters()}
+    for epoch in range(n_epochs):
+        total = 0.0
+        for X_batch, y_batch in zip(X.split(batch_size), y.split(batch_size), strict=True):
+            optimizer.zero_grad()
+            loss = loss_fn(model(X_batch), y_batch)
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(X_batch)
+        if not math.isfinite(total):
+            raise ValueError(f"optimizer: the loss is {total} at epoch {epoch}; a smaller lr may help")
+        losses[epoch] = total / len(X)
+        for name, parameter in model.named_parameters():
+            traces[name][epoch] = parameter.detach()
+    return History(losses, traces)
+
+
+def _check_model(model, optimizer):
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {model!r}")
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {optimizer!r}")
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    if not held & {id(p) for p in model.parameters()}:
+        raise ValueError("optimizer must hold parameters of model, got those of another")
+    for group in optimizer.param_groups:
+        _checks.number("optimizer's lr", float(group["lr"]), strict=True)
