@@ -1,0 +1,64 @@
+# Weight Decay by Experiment. `make book` and `make test` need Python 3.11 or newer and a package index.
+
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+stage = @printf '\n== %s\n' '$(1)'
+
+.PHONY: help setup book test serve notebooks format bench home lock clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F '|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+setup: $(READY) ## create .venv and install everything; the other commands do it by themselves
+
+$(READY): requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 book" % sys.version_info[:2])'
+	$(call stage,set-up: installing into $(VENV) (once))
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) -r requirements.txt -c constraints.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+book: $(READY) ## execute the notebooks and build the book into _build/html
+	$(call stage,book: executing the notebooks and building the pages)
+	@start=$$(date +%s); \
+	$(BIN)/jupyter-book build . --warningiserror --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }; \
+	printf 'Built in %d s. Open %s\n' "$$(($$(date +%s) - start))" "$(CURDIR)/_build/html/index.html"
+
+test: book ## lint, unit tests, docstring examples, notebooks, and the built site
+	$(call stage,lint: ruff)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	$(call stage,unit tests and docstring examples)
+	@$(BIN)/python -m pytest -p no:nbval -n auto --doctest-modules course_lib tests -m 'not site'
+	$(call stage,notebooks: strict nbval)
+	@$(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 -n auto --dist loadscope book
+	$(call stage,site: the built pages)
+	@$(BIN)/python -m pytest -p no:nbval -rs tests -m site
+
+serve: book ## build, serve on this machine, and build again whenever a source changes
+	@$(BIN)/python -m tools.serve
+
+notebooks: $(READY) ## execute every notebook, in parallel, and store its outputs in it
+	@$(BIN)/python -m tools.notebooks
+
+format: $(READY) ## format code and notebooks
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(READY) ## measure speeds, as ratios within one run
+	@$(BIN)/python -m tools.bench
+
+home: $(READY) ## write the public address everywhere: make home URL=https://github.com/OWNER/REPO
+	@$(BIN)/python -m tools.home $(URL)
+
+lock: $(READY) ## pin in constraints.txt what requirements.txt brings with it
+	@$(BIN)/python -m tools.lock
+
+clean: ## remove what was built and installed
+	rm -rf _build $(VENV) course_lib.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,87 @@
+"""Checked prose: every decimal number in a chapter's text is computed somewhere.
+
+A number in a Markdown cell counts as checked when, rounded to the digits quoted, it equals a number
+that a cell of the same notebook prints, or one that stands in the test of one of the chapter's
+claims. A number that is given and not computed is marked where it stands: `0.5<!-- given -->`.
+"""
+
+import ast
+import re
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+
+from tools import ROOT, claims, notebooks
+
+# A sign counts only where a number starts, so that "a-0.5" or "1-0.5" are not read as negative.
+NUMBER = re.compile(
+    r"(?<![\w.])(?P<sign>(?<![\d)\]}])[-\u2212])?(?P<digits>\d+\.\d+)(?:e(?P<exponent>[-+]?\d+))?(?![\d])"
+)
+GIVEN = re.compile(r"<!--\s*given\s*-->")
+LINK_TARGET = re.compile(r"\]\([^)]*\)|<https?://[^>]*>|https?://\S+")
+
+
+def numbers(text):
+    """Yield (as written, value, number of decimals) for every decimal number in a text."""
+    for match in NUMBER.finditer(text):
+        sign = "-" if match["sign"] else ""
+        value = Decimal(f"{sign}{match['digits']}e{match['exponent'] or 0}")
+        yield match, value, max(0, -value.as_tuple().exponent)
+
+
+def unchecked(notebook, claims_file=None):
+    """Return (cell index, number as written) for every decimal in the prose that nothing computes."""
+    known = [(value, decimals) for text in _outputs(notebook) for _, value, decimals in numbers(text)]
+    known += [(value, decimals) for value, decimals in _asserted(claims_file)]
+    missing = []
+    for index, source in notebooks.markdown(notebook):
+        prose = LINK_TARGET.sub("]", _without_code_blocks(source))
+        for match, value, decimals in numbers(prose):
+            if GIVEN.match(prose, match.end()):
+                continue
+            if not any(_agrees(value, decimals, *candidate) for candidate in known):
+                missing.append((index, match[0]))
+    return missing
+
+
+def _agrees(quoted, decimals, computed, computed_decimals):
+    """Return whether a computed number, which must have as many digits, rounds to the quoted one."""
+    if computed_decimals < decimals:
+        return False
+    return computed.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP) == quoted
+
+
+def _without_code_blocks(source):
+    return re.sub(r"^```.*?^```", "", source, flags=re.MULTILINE | re.DOTALL)
+
+
+def _outputs(notebook):
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            yield output.get("text", "")
+            yield output.get("data", {}).get("text/plain", "")
+
+
+def _asserted(path):
+    """Yield the decimal literals of a file of claims, outside its docstrings."""
+    if path is None or not Path(path).exists():
+        return
+    text = Path(path).read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            literal = "-" + (ast.get_source_segment(text, node.operand) or "")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, float):
+            literal = ast.get_source_segment(text, node) or ""
+        else:
+            continue
+        if re.fullmatch(r"-?\d+\.\d+(e[-+]?\d+)?", literal):
+            value = Decimal(literal)
+            yield value, max(0, -value.as_tuple().exponent)
+
+
+def report(root=ROOT):
+    """Return one line for each unchecked number of the book."""
+    lines = []
+    for chapter in notebooks.chapters(root):
+        missing = unchecked(notebooks.read(chapter), claims.tests_of(chapter, root))
+        lines += [f"{chapter.name}, cell {index}: {number} is not computed" for index, number in missing]
+    return lines
