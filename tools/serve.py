@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from livereload import Server
 
@@ -9,7 +10,8 @@ from tools import ROOT
 
 
 def build():
-    subprocess.run([sys.executable, "-m", "jupyter_book", "build", ".", "--keep-going", "--quiet"], cwd=ROOT)
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    subprocess.run([jupyter_book, "build", ".", "--keep-going", "--quiet"], cwd=ROOT)
 
 
 if __name__ == "__main__":

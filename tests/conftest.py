@@ -1,0 +1,35 @@
+"""Shared by all tests: no window, and the repository's root."""
+
+import os
+
+import matplotlib
+import pytest
+
+from tools import ROOT
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture
+def root():
+    return ROOT
+
+
+@pytest.fixture
+def copy_of_repository(tmp_path):
+    """A copy of the project's own files, in which a test may change things."""
+    import shutil
+
+    ignore = shutil.ignore_patterns(".git", ".venv", "_build", "*.egg-info", "__pycache__", ".*_cache")
+    return shutil.copytree(ROOT, tmp_path / "repository", ignore=ignore)
+
+
+@pytest.fixture
+def environment_of():
+    """Return a function: the environment for a process that uses the project in another folder."""
+
+    def environment(folder):
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_"))}
+        return kept | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    return environment

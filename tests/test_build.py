@@ -1,0 +1,127 @@
+"""The build on a small book: what is executed again, and what makes it fail."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tools import ROOT, home, notebooks
+
+TOC = "format: jb-book\nroot: book/intro\nparts:\n  - caption: All\n    chapters:\n"
+JUPYTER_BOOK = str(Path(sys.executable).with_name("jupyter-book"))
+STAMP = "import time\nprint('stamp', time.time_ns())"
+
+
+@pytest.fixture
+def small_book(copy_of_repository, environment_of):
+    """Two chapters, one of which uses geometry; returns the folder and a function that builds it."""
+    for path in (copy_of_repository / "book").glob("*.ipynb"):
+        path.unlink()
+    shutil.rmtree(copy_of_repository / "tests" / "claims")
+    (copy_of_repository / "book" / "intro.md").write_text("# Intro\n\nA small book.\n")
+    chapters = {
+        "turning": "from course_lib.geometry import angle\nprint('angle', angle([0.0, 1.0]).item())",
+        "listing": "from course_lib.tables import table\nprint(table([{'a': 1}]))",
+    }
+    toc = TOC
+    for name, source in chapters.items():
+        cells = [nbformat.v4.new_markdown_cell(f"# {name}")]
+        cells += [nbformat.v4.new_code_cell(text) for text in (home.setup_cell(""), STAMP, source)]
+        notebooks.write(nbformat.v4.new_notebook(cells=cells), copy_of_repository / "book" / f"{name}.ipynb")
+        toc += f"      - file: book/{name}\n"
+    (copy_of_repository / "_toc.yml").write_text(toc)
+
+    def build():
+        command = [JUPYTER_BOOK, "build", ".", "--warningiserror", "--keep-going"]
+        environment = environment_of(copy_of_repository)
+        return subprocess.run(
+            command, cwd=copy_of_repository, env=environment, capture_output=True, text=True
+        )
+
+    return copy_of_repository, build
+
+
+def page(folder, name):
+    return (folder / "_build" / "html" / "book" / f"{name}.html").read_text()
+
+
+def stamp(folder, name):
+    return re.search(r"stamp (\d+)", page(folder, name))[1]
+
+
+def add_cell(path, cell):
+    notebook = notebooks.read(path)
+    notebook.cells.append(cell)
+    notebooks.write(notebook, path)
+
+
+def test_one_changed_function_executes_the_pages_that_depend_on_it_and_no_other(small_book):
+    folder, build = small_book
+    first = build()
+    assert first.returncode == 0, first.stderr
+    assert "angle 90.0" in page(folder, "turning")
+    stamps = {name: stamp(folder, name) for name in ("turning", "listing")}
+
+    assert build().returncode == 0
+    assert {name: stamp(folder, name) for name in stamps} == stamps
+
+    geometry = folder / "course_lib" / "geometry.py"
+    geometry.write_text(
+        geometry.read_text().replace(
+            "return torch.rad2deg(torch.atan2", "return 1 + torch.rad2deg(torch.atan2"
+        )
+    )
+    assert build().returncode == 0
+    assert "angle 91.0" in page(folder, "turning")
+    assert stamp(folder, "turning") != stamps["turning"]
+    assert stamp(folder, "listing") == stamps["listing"]
+
+    checks = folder / "course_lib" / "_checks.py"
+    checks.write_text(checks.read_text().replace("value == minimum", "minimum == value"))
+    before = stamp(folder, "turning")
+    assert build().returncode == 0
+    assert stamp(folder, "turning") != before, "a module that is imported by an imported module"
+
+
+def test_a_cell_that_raises_fails_the_build_and_is_shown(small_book):
+    folder, build = small_book
+    add_cell(folder / "book" / "listing.ipynb", nbformat.v4.new_code_cell("1 / 0  # the culprit"))
+    run = build()
+    assert run.returncode != 0
+    assert "ZeroDivisionError" in run.stdout + run.stderr
+    assert "the culprit" in run.stdout + run.stderr
+
+
+def test_a_warning_fails_the_build(small_book):
+    folder, build = small_book
+    text = "See [nowhere](no-such-page.md)."
+    add_cell(folder / "book" / "listing.ipynb", nbformat.v4.new_markdown_cell(text))
+    run = build()
+    assert run.returncode != 0
+    assert "no-such-page" in run.stdout + run.stderr
+
+
+def test_with_a_public_address_the_page_has_a_colab_button(small_book):
+    folder, build = small_book
+    home.write("https://github.com/somebody/a-fork", folder)
+    run = build()
+    assert run.returncode == 0, run.stderr
+    address = "https://colab.research.google.com/github/somebody/a-fork/blob/main/book/listing.ipynb"
+    assert address in page(folder, "listing")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_book_forgets_the_pages_of_a_build_with_warnings(small_book):
+    folder, _ = small_book
+    add_cell(folder / "book" / "listing.ipynb", nbformat.v4.new_markdown_cell("[nowhere](no-such-page.md)"))
+    command = ["make", "book", f"VENV={ROOT / '.venv'}", "--assume-old", str(ROOT / ".venv" / "ready")]
+    if not (ROOT / ".venv" / "ready").exists():
+        pytest.skip("this environment was not made by make")
+    for _ in range(2):
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        assert run.returncode != 0
+        assert "no-such-page" in run.stdout + run.stderr

@@ -1,0 +1,140 @@
+"""A chapter alone in an empty folder, where only what Colab ships is installed."""
+
+import json
+import os
+import shutil
+import site
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from tools import home, notebooks, pack
+
+ADDRESS = "https://github.com/somebody/a-fork"
+each_chapter = pytest.mark.parametrize("chapter", notebooks.chapters(), ids=lambda path: path.stem)
+
+
+@pytest.fixture
+def colab(tmp_path, monkeypatch):
+    """An environment like Colab's: all that is installed here but course_lib, and google.colab."""
+    folder = tmp_path / "environment"
+    venv.create(folder, with_pip=False)
+    packages = Path(next((folder / "lib").glob("python*"))) / "site-packages"
+    for place in site.getsitepackages():
+        for entry in Path(place).iterdir():
+            if "course_lib" not in entry.name and not (packages / entry.name).exists():
+                (packages / entry.name).symlink_to(entry)
+    (packages / "google" / "colab").mkdir(parents=True)
+    (packages / "google" / "colab" / "__init__.py").touch()
+    kernel = tmp_path / "kernels" / "colab"
+    kernel.mkdir(parents=True)
+    command = [str(folder / "bin" / "python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    command += ["--IPKernelApp.exec_lines=import google.colab"]
+    spec = {"argv": command, "display_name": "colab", "language": "python"}
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    return tmp_path
+
+
+def run(notebook, colab, **variables):
+    """Execute a notebook in an empty folder, in that environment, with no index to install from."""
+    empty = colab / "content"
+    empty.mkdir()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PIP_"))}
+    environment |= {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, **variables}
+    resources = {"metadata": {"path": str(empty)}}
+    NotebookClient(notebook, kernel_name="colab", timeout=300, resources=resources).execute(env=environment)
+
+
+def python(colab, code):
+    command = [str(colab / "environment" / "bin" / "python"), "-c", code]
+    return subprocess.run(command, cwd=colab, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def last_output(notebook):
+    return [output.text for cell in notebook.cells for output in cell.get("outputs", []) if "text" in output][
+        -1
+    ]
+
+
+@each_chapter
+def test_with_a_public_address_it_installs_course_lib_and_nothing_else(chapter, colab, copy_of_repository):
+    home.write(ADDRESS, copy_of_repository)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "fork"]):
+        subprocess.run([*git, *command], cwd=copy_of_repository, check=True)
+    assert python(colab, "import importlib.util as u; print(u.find_spec('course_lib'))") == "None"
+    packages = (
+        "from importlib.metadata import distributions as d; print(sorted({x.name + x.version for x in d()}))"
+    )
+    before = python(colab, packages)
+
+    notebook = notebooks.read(copy_of_repository / "book" / chapter.name)
+    stored = last_output(notebook)
+    run(
+        notebook,
+        colab,
+        GIT_CONFIG_COUNT="1",
+        GIT_CONFIG_KEY_0=f"url.file://{copy_of_repository}.insteadOf",
+        GIT_CONFIG_VALUE_0=ADDRESS,
+    )
+    assert last_output(notebook) == stored
+    new = set(eval(python(colab, packages))) - set(eval(before))
+    assert {name.removesuffix("0.1.0") for name in new} == {"course_lib"}
+    assert str(colab) in python(colab, "import course_lib; print(course_lib.__file__)")
+
+
+@each_chapter
+def test_packed_it_runs_without_any_address(chapter, colab):
+    notebook = notebooks.read(chapter)
+    stored = last_output(notebook)
+    packed = pack.pack(notebook)
+    assert all(not cell.outputs for cell in packed.cells if cell.cell_type == "code")
+    run(packed, colab)
+    assert last_output(packed) == stored
+    assert python(colab, "import importlib.util as u; print(u.find_spec('course_lib'))") == "None"
+
+
+def test_without_an_address_the_setup_cell_says_what_to_do(colab):
+    notebook = notebooks.read(notebooks.chapters()[0])
+    notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code"][:1]
+    notebook.cells[0].source = home.setup_cell("")
+    with pytest.raises(CellExecutionError, match="Download the notebook that the chapter's page offers"):
+        run(notebook, colab)
+
+
+def test_elsewhere_the_setup_cell_does_nothing(tmp_path):
+    source = home.setup_cell(ADDRESS)
+    assert "google.colab" not in sys.modules
+    assert source.splitlines()[-1].strip().startswith("%pip install")
+    plain = source.replace("%pip", "raise SystemExit('installs')  #")
+    exec(compile(plain, "setup", "exec"), {})
+
+
+def test_packing_changes_nothing_but_the_first_code_cell():
+    notebook = notebooks.read(notebooks.chapters()[0])
+    packed = pack.pack(notebook)
+    sources = [[cell.source for cell in book.cells] for book in (notebook, packed)]
+    assert [index for index, (a, b) in enumerate(zip(*sources, strict=True)) if a != b] == [
+        next(index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    ]
+    assert notebook == notebooks.read(notebooks.chapters()[0])
+
+
+def test_packed_modules_are_the_modules(tmp_path, root):
+    cell = next(
+        cell for cell in pack.pack(notebooks.read(notebooks.chapters()[0])).cells if cell.cell_type == "code"
+    )
+    code = cell.source + "\nprint(FOLDER)"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"TMPDIR": str(tmp_path)}
+    folder = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    for path in (root / "course_lib").glob("*.py"):
+        assert (Path(folder) / "course_lib" / path.name).read_text() == path.read_text()
+    shutil.rmtree(folder)

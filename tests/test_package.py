@@ -1,0 +1,94 @@
+"""The package as a whole: what an import costs, and what every public name owes its reader."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import numpydoc.docscrape
+import pytest
+
+import course_lib
+
+MODULES = [importlib.import_module(f"course_lib.{name}") for name in course_lib.__all__]
+PUBLIC = [getattr(module, name) for module in MODULES for name in module.__all__]
+FUNCTIONS = [thing for thing in PUBLIC if inspect.isfunction(thing)]
+each_function = pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+
+
+def fresh_python(code):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    )
+
+
+def test_importing_does_nothing():
+    numerical = ", ".join(f"course_lib.{name}" for name in course_lib.__all__ if name != "plotting")
+    run = fresh_python(
+        f"import torch, sys; before = torch.get_rng_state(), torch.get_default_dtype()\n"
+        f"import {numerical}\n"
+        f"assert torch.equal(before[0], torch.get_rng_state()) and before[1] == torch.get_default_dtype()\n"
+        f"print([name for name in ('matplotlib', 'sklearn', 'scipy', 'pandas') if name in sys.modules])"
+    )
+    assert run.stdout == "[]\n"
+    assert run.stderr == ""
+
+
+def test_the_package_itself_loads_its_modules_on_demand():
+    run = fresh_python(
+        "import sys, course_lib; print('torch' in sys.modules); print(course_lib.geometry.__name__);"
+        "print(set(course_lib.__all__) <= set(dir(course_lib)))"
+    )
+    assert run.stdout.split() == ["False", "course_lib.geometry", "True"]
+    with pytest.raises(AttributeError, match="nonsense"):
+        course_lib.nonsense  # noqa: B018
+
+
+def test_every_module_is_listed(root):
+    files = {path.stem for path in (root / "course_lib").glob("*.py") if not path.stem.startswith("_")}
+    assert files == set(course_lib.__all__)
+
+
+def test_numerical_modules_never_import_plotting(root):
+    for path in (root / "course_lib").glob("*.py"):
+        if path.stem not in ("plotting", "__init__"):
+            text = path.read_text()
+            assert "plotting" not in text, path.name
+            assert "matplotlib" not in text, path.name
+            assert "print(" not in text.replace(">>> print(", ""), path.name
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_all_lists_what_is_public(module):
+    defined = {
+        name
+        for name, thing in vars(module).items()
+        if not name.startswith("_")
+        and getattr(thing, "__module__", None) == module.__name__
+        and callable(thing)
+    }
+    assert defined == set(module.__all__)
+
+
+@each_function
+def test_docstring_names_every_argument_and_has_an_example(function):
+    doc = numpydoc.docscrape.FunctionDoc(function)
+    documented = {name.strip("*") for item in doc["Parameters"] for name in item.name.split(", ")}
+    assert documented == set(inspect.signature(function).parameters)
+    assert doc["Summary"]
+    assert doc["Returns"]
+    assert ">>>" in "\n".join(doc["Examples"])
+
+
+@each_function
+def test_docstring_names_its_errors(function):
+    assert numpydoc.docscrape.FunctionDoc(function)["Raises"]
+
+
+@each_function
+def test_a_decay_says_which_lambda_it_is(function):
+    if "weight_decay" in inspect.signature(function).parameters:
+        doc = inspect.getdoc(function)
+        assert "1/2" in doc
+        assert "lr" in doc or "learning rate" in doc
+        assert "bias" in doc or "free" in doc

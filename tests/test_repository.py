@@ -1,0 +1,127 @@
+"""The repository: what it must hold, and what it must not say."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+
+import pytest
+import yaml
+
+from tools import home, lock
+
+REQUIRED = [
+    *("_config.yml", "_toc.yml", "requirements.txt", "constraints.txt", "pyproject.toml", "Makefile"),
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", "LICENSE-TEXT"),
+    *(".gitignore", ".ci/run", ".github/workflows/book.yml", "book/intro.md", "book/references.bib"),
+]
+# What Colab's runtime ships; the package's lower bounds have to admit it.
+COLAB = {
+    "torch": "2.11.0",
+    "numpy": "2.0.2",
+    "scikit-learn": "1.6.1",
+    "matplotlib": "3.10.0",
+    "scipy": "1.16.3",
+}
+
+
+def numbers(text):
+    return tuple(int(part) for part in text.split("."))
+
+
+def test_the_house_is_complete(root):
+    assert [name for name in REQUIRED if not (root / name).is_file()] == []
+
+
+def test_every_direct_pin_is_exact_and_installed(root):
+    lines = (root / "requirements.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    for pin in pins:
+        name, _, pinned = pin.partition("==")
+        assert pinned, pin
+        assert version(name).split("+")[0] == pinned, pin
+
+
+def test_everything_else_that_is_installed_is_pinned_too(root):
+    pinned = set((root / "constraints.txt").read_text().splitlines())
+    installed_by_hand = [line for line in lock.locked() if line not in pinned]
+    assert installed_by_hand == []
+
+
+def test_lower_bounds_admit_colab(root):
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    bounds = dict(dependency.split(">=") for dependency in project["dependencies"])
+    assert set(bounds) == set(COLAB)
+    for name, bound in bounds.items():
+        assert numbers(bound) <= numbers(COLAB[name]), name
+    assert project["requires-python"] == ">=3.11"
+
+
+def test_no_address_that_a_stranger_could_register(root):
+    if home.read():
+        pytest.skip("the public address is set")
+    files = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True)
+    names = files.stdout.splitlines() if files.returncode == 0 else REQUIRED
+    allowed = re.compile(r"github\.com/(OWNER/REPO|<owner>/<repo>|\{|\\|somebody/a-fork)")
+    for name in names:
+        path = root / name
+        if path.suffix in (".png", ".ico") or not path.is_file() or name.startswith("tests/"):
+            continue
+        text = path.read_text(encoding="utf-8")
+        for match in re.finditer(r"github\.com/|github\.io/|mybinder\.org", text):
+            place = text[match.start() : match.start() + 60]
+            assert allowed.match(place) or "github.io/{" in place or name == "tools/home.py", (
+                f"{name}: {place}"
+            )
+
+
+def test_actions_run_the_two_commands(root):
+    steps = yaml.safe_load((root / ".github/workflows/book.yml").read_text())["jobs"]["book"]["steps"]
+    commands = [step["run"] for step in steps if "run" in step]
+    assert commands == ["make book", "make test"]
+
+
+def test_ci_runs_the_two_commands(root):
+    lines = (root / ".ci/run").read_text().splitlines()
+    assert "set -euo pipefail" in lines
+    assert lines[-2:] == ["make book", "make test"]
+    assert (root / ".ci/run").stat().st_mode & 0o111
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_alone_lists_every_command(root):
+    listed = subprocess.run(["make"], cwd=root, capture_output=True, text=True, check=True).stdout
+    phony = re.search(r"^\.PHONY: (.*)$", (root / "Makefile").read_text(), re.MULTILINE)[1].split()
+    assert [line.split()[1] for line in listed.splitlines()] == phony
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_too_old_a_python_gets_one_line_that_says_so(root, tmp_path):
+    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
+        shutil.copy(root / name, tmp_path)
+    old = tmp_path / "old-python"
+    pretend = "import sys; sys.version_info = (3, 10, 4); exec(sys.argv[1])"
+    old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{pretend}" "$2"\n')
+    old.chmod(0o755)
+    run = subprocess.run(
+        ["make", "book", "PYTHON=./old-python"], cwd=tmp_path, capture_output=True, text=True
+    )
+    said = [line for line in run.stderr.splitlines() if not line.startswith("make")]
+    assert run.returncode != 0
+    assert len(said) == 1
+    assert "needs Python 3.11 or newer, and ./old-python is 3.10" in said[0]
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_readme_example_runs(root):
+    command = [sys.executable, "-m", "doctest", "README.md"]
+    subprocess.run(command, cwd=root, check=True)
+
+
+def test_contributing_maps_every_module(root):
+    text = (root / "CONTRIBUTING.md").read_text()
+    for folder in ("course_lib", "tools"):
+        for path in (root / folder).glob("*.py"):
+            assert path.name == "__init__.py" or path.name in text, path
