@@ -88,8 +88,8 @@ def badges(home, root=ROOT):
     ]
     for chapter in notebooks.chapters(root):
         path = chapter.relative_to(root).as_posix()
-        title = next(source for _, source in notebooks.markdown(notebooks.read(chapter))).splitlines()[0]
-        links.append(f"[{title.lstrip('# ')} on Colab]({COLAB}/github/{place}/blob/main/{path})")
+        title = notebooks.title(notebooks.read(chapter))
+        links.append(f"[{title} on Colab]({COLAB}/github/{place}/blob/main/{path})")
     return "\n".join(f"- {link}" for link in links) + "\n"
 
 

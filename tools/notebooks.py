@@ -69,6 +69,11 @@ def markdown(notebook):
             yield index, cell.source
 
 
+def title(notebook):
+    """Return the text of a chapter's first heading."""
+    return next(source for _, source in markdown(notebook)).splitlines()[0].removeprefix("# ")
+
+
 def code(notebook):
     """Yield the source of every code cell without its IPython magics."""
     for cell in notebook.cells:

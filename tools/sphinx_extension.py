@@ -49,12 +49,18 @@ class Ledger(Directive):
             for path in (chapter, tests_path):
                 env.note_dependency(str(path))
             tests = {test.name: test for test in claims.claim_tests(tests_path)}
-            lines += [f"## {{doc}}`{chapter.stem}`", ""]
-            for claim in claims.claims(notebooks.read(chapter)):
-                lines += [f"({chapter.stem}-{claim.id})=", f"**{claim.id}**: {claim.sentence}", ""]
+            tests_name = tests_path.relative_to(ROOT).as_posix()
+            notebook = notebooks.read(chapter)
+            lines += [f"## {notebooks.title(notebook)}", ""]
+            lines += [f"From {{doc}}`{chapter.stem}`; the tests are in `{tests_name}`.", ""]
+            for claim in claims.claims(notebook):
+                lines += [f"({claim.id})=", f"**{claim.id}**: {claim.sentence}", ""]
                 if claim.test_name in tests:
-                    title = f"`{tests_path.relative_to(ROOT).as_posix()}::{claim.test_name}`"
-                    lines += [f":::{{dropdown}} {title}", "```python", tests[claim.test_name].source]
+                    lines += [
+                        f":::{{dropdown}} {claim.test_name}",
+                        "```python",
+                        tests[claim.test_name].source,
+                    ]
                     lines += ["```", ":::", ""]
         section = nodes.section()
         section.document = self.state.document

@@ -1,0 +1,261 @@
+"""The built pages, as files and in a browser with the network cut."""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from html.parser import HTMLParser
+from urllib.parse import unquote, urldefrag, urlparse
+
+import pytest
+import yaml
+
+from tools import ROOT, claims, home, notebooks
+
+pytestmark = pytest.mark.site
+
+SITE = ROOT / "_build" / "html"
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+CHAPTERS = [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks.chapters()]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+each_page = pytest.mark.parametrize("page", PAGES)
+each_chapter = pytest.mark.parametrize("page", CHAPTERS)
+
+LOADING = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
+
+
+class Document(HTMLParser):
+    """The parts of a page that the tests ask about."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def values(self, attribute, tag=None):
+        return [a[attribute] for name, a in self.tags if a.get(attribute) and tag in (None, name)]
+
+
+@functools.cache
+def document(path):
+    return Document(path)
+
+
+def html(page):
+    return SITE / f"{page}.html"
+
+
+@each_page
+def test_every_page_of_the_table_of_contents_is_built(page):
+    assert html(page).stat().st_size > 2000
+
+
+@each_page
+def test_nothing_is_loaded_from_another_machine(page):
+    for tag, attributes in document(html(page)).tags:
+        address = attributes.get(LOADING.get(tag, ""), "") or ""
+        if tag == "link" and attributes.get("rel") not in ("stylesheet", "preload", "icon", "shortcut icon"):
+            continue
+        assert not urlparse(address).netloc, f"{tag}: {address}"
+    assert "unpkg.com" not in html(page).read_text()
+
+
+@each_page
+def test_every_link_and_anchor_inside_the_book_resolves(page):
+    for address in document(html(page)).values("href", "a"):
+        place, anchor = urldefrag(address)
+        if urlparse(address).scheme or place.startswith("//"):
+            continue
+        target = (html(page).parent / unquote(place)).resolve() if place else html(page)
+        assert target.exists(), address
+        if anchor and target.suffix == ".html":
+            assert unquote(anchor) in document(target).values("id"), address
+
+
+@each_page
+def test_no_id_comes_twice(page):
+    ids = document(html(page)).values("id")
+    assert sorted(ids) == sorted(set(ids))
+
+
+@each_page
+def test_every_image_exists_and_has_alt_text(page):
+    for attributes in (a for tag, a in document(html(page)).tags if tag == "img"):
+        assert (html(page).parent / unquote(attributes["src"])).exists(), attributes["src"]
+        assert "alt" in attributes, attributes["src"]
+        assert "_images" not in attributes["alt"]
+
+
+@each_chapter
+def test_figures_of_a_page_are_those_of_its_notebook(page):
+    images = [a for tag, a in document(html(page)).tags if tag == "img" and "_images" in a["src"]]
+    cells = notebooks.read(ROOT / f"{page}.ipynb").cells
+    alts = [cell.metadata["mystnb"]["image"]["alt"] for cell in cells if "mystnb" in cell.metadata]
+    assert [image["alt"] for image in images] == alts
+
+
+@each_chapter
+def test_page_offers_its_notebook_and_one_that_carries_the_module(page):
+    links = document(html(page)).values("href", "a")
+    for offered in (f"../_sources/{page}.ipynb", f"../colab/{page.split('/')[-1]}.ipynb"):
+        assert offered in links
+        assert (html(page).parent / offered).exists()
+    packed = notebooks.read(html(page).parent / f"../colab/{page.split('/')[-1]}.ipynb")
+    assert "def max_margin" in next(cell.source for cell in packed.cells if cell.cell_type == "code")
+
+
+@each_chapter
+def test_outputs_on_the_page_are_those_stored_in_the_notebook(page):
+    text = html(page).read_text()
+    for cell in notebooks.read(ROOT / f"{page}.ipynb").cells:
+        for output in cell.get("outputs", []):
+            line = output.get("text", "").strip().split("\n")[-1]
+            assert line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in text
+
+
+@each_page
+def test_colab_is_offered_only_at_a_public_address(page):
+    assert ("colab.research.google.com" in html(page).read_text()) == bool(home.read() and page in CHAPTERS)
+
+
+def test_intro_maps_every_chapter_and_no_other():
+    links = document(html(TOC["root"])).values("href", "a")
+    for page in CHAPTERS:
+        assert f"{page.split('/')[-1]}.html" in links
+
+
+def test_page_of_claims_shows_every_claim_with_its_test():
+    text = html("book/claims").read_text()
+    for chapter in notebooks.chapters():
+        for claim in claims.claims(notebooks.read(chapter)):
+            assert f'class="nf">{claim.test_name}</span>' in text
+            assert claim.id in document(html("book/claims")).values("id")
+
+
+def test_api_page_documents_every_public_name():
+    import course_lib
+
+    ids = document(html("book/api")).values("id")
+    for name in course_lib.__all__:
+        module = __import__(f"course_lib.{name}", fromlist=["__all__"])
+        for public in module.__all__:
+            assert f"course_lib.{name}.{public}" in ids
+
+
+def test_logo_and_favicon_are_the_books_own():
+    page = document(html(TOC["root"]))
+    icons = [a["href"] for tag, a in page.tags if tag == "link" and "icon" in (a.get("rel") or "")]
+    assert any(icon.endswith("favicon.svg") for icon in icons)
+    assert any("logo.svg" in source for source in page.values("src", "img"))
+
+
+@pytest.fixture(scope="module")
+def address():
+    handler = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(handler, directory=str(SITE))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("CI needs a browser: install chromium")
+        pytest.skip("no Chromium or Chrome on the PATH: tests in a browser are skipped")
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        instance = playwright.chromium.launch(executable_path=path, args=flags)
+        yield instance
+        instance.close()
+
+
+class Visit:
+    """A page opened with the network cut: what it asked for, and what it complained of."""
+
+    def __init__(self, browser, address, *, width=1300, scheme="light"):
+        self.address, self.outside, self.errors = address, [], []
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        self.context.add_init_script(f"localStorage.setItem('mode', '{scheme}')")
+        self.context.route("**/*", self._route)
+        self.page = self.context.new_page()
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+
+    def _route(self, route):
+        if route.request.url.startswith((self.address, "data:", "blob:")):
+            route.continue_()
+        else:
+            self.outside.append(route.request.url)
+            route.abort()
+
+    def open(self, page):
+        self.page.goto(f"{self.address}{page}", wait_until="load")
+        self.page.evaluate("() => window.MathJax?.startup?.promise?.then(() => true) ?? true")
+        return self.page
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1300, "light"), (1300, "dark"), (390, "light")])
+@each_page
+def test_page_in_a_browser_with_the_network_cut(page, width, scheme, browser, address):
+    with Visit(browser, address, width=width, scheme=scheme) as visit:
+        tab = visit.open(f"{page}.html")
+        assert visit.outside == []
+        assert visit.errors == []
+        broken = "() => [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
+        assert tab.evaluate(broken) == []
+        assert tab.locator(".math:not(:has(mjx-container))").count() == 0
+        assert tab.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") <= 1
+        assert tab.evaluate("() => document.documentElement.dataset.theme") == scheme
+
+
+@each_chapter
+def test_math_is_there_to_be_rendered(page, browser, address):
+    with Visit(browser, address) as visit:
+        assert visit.open(f"{page}.html").locator("mjx-container").count() >= 10
+
+
+def luminance(colour):
+    red, green, blue = (int(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3])
+    return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255
+
+
+def test_dark_mode_turns_the_page_dark_and_the_text_light(browser, address):
+    style = "() => { const s = getComputedStyle(document.body); return [s.backgroundColor, s.color] }"
+    with Visit(browser, address, scheme="dark") as visit:
+        background, text = visit.open(f"{CHAPTERS[0]}.html").evaluate(style)
+    assert luminance(background) < 0.2
+    assert luminance(text) > 0.6
+
+
+def test_search_finds_a_chapter_offline(browser, address):
+    with Visit(browser, address) as visit:
+        tab = visit.open("search.html?q=bisector")
+        tab.wait_for_selector("#search-results li a", timeout=10_000)
+        found = tab.eval_on_selector_all("#search-results li a", "links => links.map(link => link.href)")
+        assert any(CHAPTERS[0] in link for link in found)
+        assert visit.outside == []
+
+
+def test_there_is_one_search_field_in_sight(browser, address):
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"{CHAPTERS[0]}.html")
+        assert tab.locator("input[type=search]:visible, .search-button-field:visible").count() == 1
