@@ -189,7 +189,7 @@ def drift(histories, X, y, *, epochs, reference=None, xlim, ylim):
                     ylim,
                     color=COLORS[3],
                     linestyle="-",
-                    alpha=0.2 + 0.8 * rank / len(epochs),
+                    alpha=0.2 + 0.8 * (rank / len(epochs)),
                     linewidth=2.4 if epoch == epochs[-1] else 1.2,
                     label=f"epoch {epoch}" if ends else None,
                 )
