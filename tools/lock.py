@@ -1,15 +1,15 @@
-"""Write constraints.txt: the exact version of everything in this environment beside the direct pins."""
+"""Write constraints.txt: the exact version of all that requirements.txt brings with it here."""
 
 import re
-from importlib.metadata import distributions
+from importlib.metadata import PackageNotFoundError, distribution
+
+from packaging.requirements import Requirement
 
 from tools import ROOT
 
-HEADER = (
-    "# Written by `make lock` from the tested environment. Constrains what requirements.txt brings with it.\n"
-)
-# torch's own companions differ by platform (its CUDA build brings more), so pip may choose those.
-FREE = {"pip", "course-lib"}
+HEADER = "# Written by `make lock` from the tested environment. Constrains what requirements.txt brings with it.\n"
+# These differ by platform: torch's CUDA build brings them, its CPU build does not.
+COMPANIONS = re.compile(r"(nvidia|cuda|triton)\b")
 
 
 def normalized(name):
@@ -19,9 +19,21 @@ def normalized(name):
 def locked():
     """Return the lines of constraints.txt for the running environment."""
     direct = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
-    skipped = FREE | {normalized(name) for name in direct}
-    found = {normalized(dist.metadata["Name"]): dist.version for dist in distributions()}
-    return [f"{name}=={version}" for name, version in sorted(found.items()) if name not in skipped]
+    versions, waiting = {}, [normalized(name) for name in direct]
+    while waiting:
+        name = waiting.pop()
+        if name in versions or COMPANIONS.match(name):
+            continue
+        try:
+            found = distribution(name)
+        except PackageNotFoundError:  # needed on another platform only
+            continue
+        versions[name] = found.version
+        needed = (Requirement(line) for line in found.requires or [])
+        waiting += [normalized(r.name) for r in needed if r.marker is None or r.marker.evaluate({"extra": ""})]
+    for name in direct:
+        del versions[normalized(name)]
+    return [f"{name}=={version}" for name, version in sorted(versions.items())]
 
 
 if __name__ == "__main__":
