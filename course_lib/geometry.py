@@ -308,7 +308,7 @@ def boundary_segment(weight, bias, xlim, ylim):
     Returns
     -------
     Tensor of shape (2, 2) or None
-        One end a row; None where the line misses the rectangle.
+        One end a row, from left to right or else from below; None where the line misses the rectangle.
 
     Raises
     ------
@@ -335,6 +335,8 @@ def boundary_segment(weight, bias, xlim, ylim):
     lower, upper = torch.stack(lower), torch.stack(upper)
     foot = -bias * weight / weight.square().sum()
     along = torch.stack([-weight[1], weight[0]]) / weight.norm()
+    if tuple(along) < (0, 0):
+        along = -along
     # Slab by slab: the parameters at which the line enters and leaves the rectangle.
     enter, leave = torch.tensor(-torch.inf).double(), torch.tensor(torch.inf).double()
     for axis in range(2):
@@ -346,8 +348,7 @@ def boundary_segment(weight, bias, xlim, ylim):
         enter, leave = torch.maximum(enter, ends.min()), torch.minimum(leave, ends.max())
     if enter > leave:
         return None
-    ends = torch.stack([foot + enter * along, foot + leave * along])
-    return ends[torch.argsort(ends[:, 0] + ends[:, 1] * 1e-9)]
+    return torch.stack([foot + enter * along, foot + leave * along])
 
 
 def _nonzero(name, value, ndim=None):
