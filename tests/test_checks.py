@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+import torch
+
+from course_lib import _checks
+
+
+def test_finite_returns_a_floating_tensor_itself():
+    for dtype in (torch.float16, torch.float32, torch.float64):
+        values = torch.tensor([1.0, -2.0], dtype=dtype)
+        assert _checks.finite("values", values) is values
+
+
+def test_finite_keeps_the_type_of_a_floating_array():
+    assert _checks.finite("values", np.array([1.0, 2.0], dtype=np.float32)).dtype == torch.float32
+    assert _checks.finite("values", np.array([1.0, 2.0])).dtype == torch.float64
+
+
+@pytest.mark.parametrize("values", [[1, 0, 2], np.array([1, 0, 2]), torch.tensor([1, 0, 2]), [1.0, 0.0, 2.0]])
+def test_finite_turns_lists_and_integers_into_float64(values):
+    expected = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)
+    torch.testing.assert_close(_checks.finite("values", values), expected, rtol=0, atol=0)
+
+
+def test_finite_copies_an_array():
+    array = np.array([1.0, 2.0])
+    _checks.finite("values", array)[0] = 5.0
+    assert array.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "ndim", "error", "message"),
+    [
+        ([1.0, float("nan")], None, ValueError, "values must be finite"),
+        ([1.0, float("inf")], None, ValueError, "values must be finite"),
+        ([1.0, -float("inf")], None, ValueError, "values must be finite"),
+        ([], None, ValueError, r"values must not be empty, got shape \(0,\)"),
+        (torch.ones(0, 2), 2, ValueError, r"values must not be empty, got shape \(0, 2\)"),
+        (torch.ones(2, 0), 2, ValueError, r"values must not be empty, got shape \(2, 0\)"),
+        (1.0, 1, ValueError, r"values must have 1 dimension\(s\), got shape \(\)"),
+        ([[1.0]], 1, ValueError, r"values must have 1 dimension\(s\), got shape \(1, 1\)"),
+        ([1.0], 0, ValueError, r"values must have 0 dimension\(s\), got shape \(1,\)"),
+        ([1j], None, TypeError, "values must be an array of real numbers"),
+        (torch.tensor([1j]), None, TypeError, "values must be an array of real numbers"),
+        ("1.0", None, TypeError, "values must be an array of real numbers"),
+        (None, None, TypeError, "values must be an array of real numbers"),
+        ([[1.0], [1.0, 2.0]], None, TypeError, "values must be an array of real numbers"),
+    ],
+)
+def test_finite_refuses(values, ndim, error, message):
+    with pytest.raises(error, match=message):
+        _checks.finite("values", values, ndim)
+
+
+@pytest.mark.parametrize("value", [3, 3.0, np.float32(3), np.int64(3)])
+def test_number_returns_a_float(value):
+    returned = _checks.number("step", value)
+    assert type(returned) is float
+    assert returned == 3.0
+
+
+def test_number_may_equal_its_minimum_unless_strict():
+    assert _checks.number("step", 0) == 0.0
+    assert _checks.number("step", -2.0, minimum=-2.0) == -2.0
+    assert _checks.number("step", 1e-300, strict=True) == 1e-300
+    with pytest.raises(ValueError, match=r"step must be finite and > 0, got 0"):
+        _checks.number("step", 0, strict=True)
+    with pytest.raises(ValueError, match=r"step must be finite and >= 0, got -1e-300"):
+        _checks.number("step", -1e-300)
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (float("nan"), ValueError),
+        (float("inf"), ValueError),
+        (-float("inf"), ValueError),
+        (True, TypeError),
+        (np.True_, TypeError),
+        ("1", TypeError),
+        (1j, TypeError),
+        (None, TypeError),
+        ([1.0], TypeError),
+    ],
+)
+def test_number_refuses(value, error):
+    with pytest.raises(error, match="step must be"):
+        _checks.number("step", value, minimum=-float("inf"))
+
+
+@pytest.mark.parametrize("value", [3, np.int32(3), np.uint8(3)])
+def test_count_returns_an_int(value):
+    returned = _checks.count("steps", value)
+    assert type(returned) is int
+    assert returned == 3
+
+
+def test_count_may_equal_its_minimum():
+    assert _checks.count("steps", 1) == 1
+    assert _checks.count("steps", 0, minimum=0) == 0
+    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
+        _checks.count("steps", 0)
+    with pytest.raises(ValueError, match="steps must be at least 0, got -1"):
+        _checks.count("steps", -1, minimum=0)
+
+
+@pytest.mark.parametrize("value", [2.0, True, "2", None, [2], np.float64(2)])
+def test_count_refuses_what_is_not_an_integer(value):
+    with pytest.raises(TypeError, match="steps must be an integer"):
+        _checks.count("steps", value)
+
+
+def test_samples_gives_labels_the_type_of_the_points():
+    for dtype in (torch.float32, torch.float64):
+        X, y = _checks.samples(torch.ones(2, 3, dtype=dtype), [0, 1])
+        assert X.dtype == y.dtype == dtype
+        assert y.tolist() == [0.0, 1.0]
+
+
+def test_samples_accepts_boolean_labels():
+    assert _checks.samples(torch.ones(2, 1), torch.tensor([True, False]))[1].tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        (torch.ones(3, 2), [0, 1], "X and y must have one row and one label per sample, got 3 and 2"),
+        (torch.ones(3), [0, 1, 1], "X must have 2"),
+        (torch.ones(2, 2), [[0, 1]], "y must have 1"),
+        (torch.ones(2, 2), [-1, 1], r"y must hold only the labels 0 and 1, got \[-1.0, 1.0\]"),
+        (torch.ones(2, 2), [0.5, 1], r"y must hold only the labels 0 and 1, got \[0.5, 1.0\]"),
+        (torch.tensor([[1.0], [float("nan")]]), [0, 1], "X must be finite"),
+        (torch.ones(2, 2), [0, float("nan")], "y must be finite"),
+    ],
+)
+def test_samples_refuses(X, y, message):
+    with pytest.raises(ValueError, match=message):
+        _checks.samples(X, y)
+
+
+def test_two_classes_wants_both_labels():
+    _checks.two_classes(torch.tensor([0.0, 1.0, 1.0]))
+    for label in (0, 1):
+        with pytest.raises(ValueError, match=f"y must contain both labels, got only {label}"):
+            _checks.two_classes(torch.full((3,), float(label)))

@@ -1,0 +1,221 @@
+from math import log
+
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
+
+from course_lib.data import separable, two_points
+from course_lib.optimum import logistic_objective, logistic_optimum
+
+X2, Y2 = two_points(torch.float64)
+KNOWN_WITH_BIAS_DECAYED = [
+    (0.01, (2.56228, -0.60796, -3.77820)),
+    (0.1, (0.89945, -0.10433, -1.10812)),
+    (0.2, (0.59418, -0.01265, -0.61947)),
+    (0.3, (0.46452, 0.02252, -0.41948)),
+    (1.0, (0.22681, 0.06035, -0.10611)),
+]
+
+
+def noisy(n_samples=60, n_features=4, seed=0):
+    """Gaussian points with labels drawn from a logistic model, so that no hyperplane separates them."""
+    generator = torch.Generator().manual_seed(seed)
+    X = torch.randn(n_samples, n_features, dtype=torch.float64, generator=generator)
+    weight = torch.randn(n_features, dtype=torch.float64, generator=generator)
+    chance = torch.sigmoid(X @ weight + 0.5)
+    return X, (torch.rand(n_samples, dtype=torch.float64, generator=generator) < chance).double()
+
+
+def slopes(X, y, weight, bias, weight_decay=0.0, **options):
+    """Return the gradient of the objective by autograd: that of the weights, and that of the bias."""
+    weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
+    return torch.autograd.grad(
+        logistic_objective(X, y, weight, bias, weight_decay, **options), (weight, bias)
+    )
+
+
+def assert_near(found, expected, atol=1e-12):
+    expected = torch.as_tensor(expected, dtype=torch.float64)
+    torch.testing.assert_close(found, expected, rtol=0, atol=atol)
+
+
+def test_objective_without_decay_is_cross_entropy():
+    X, y = noisy()
+    weight = torch.tensor([0.3, -1.0, 2.0, 0.1], dtype=torch.float64)
+    for penalty in ("l1", "l2"):
+        found = logistic_objective(X, y, weight, 0.7, 0.0, penalty=penalty)
+        assert_near(found, F.binary_cross_entropy(torch.sigmoid(X @ weight + 0.7), y), atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "decay_bias", "omega"),
+    [("l2", False, 12.5), ("l2", True, 14.5), ("l1", False, 7.0), ("l1", True, 9.0)],
+)
+def test_objective_adds_lambda_times_the_penalty(penalty, decay_bias, omega):
+    """weight = (3, -4) and bias = -2: half of 25, half of 29, 7 and 9."""
+    weight = torch.tensor([3.0, -4.0], dtype=torch.float64)
+    options = {"penalty": penalty, "decay_bias": decay_bias}
+    plain = logistic_objective(X2, Y2, weight, -2.0, 0.0, **options)
+    assert_near(logistic_objective(X2, Y2, weight, -2.0, 0.3, **options) - plain, 0.3 * omega)
+
+
+def test_objective_penalises_weights_only_and_by_l2_unless_told():
+    weight = torch.tensor([3.0, -4.0], dtype=torch.float64)
+    explicit = logistic_objective(X2, Y2, weight, -2.0, 0.3, penalty="l2", decay_bias=False)
+    assert torch.equal(logistic_objective(X2, Y2, weight, -2.0, 0.3), explicit)
+
+
+def test_objective_is_finite_where_the_sigmoid_saturates():
+    weight = torch.tensor([1000.0, 0.0], dtype=torch.float64)
+    assert_near(logistic_objective(X2, Y2, weight, 0.0, 0.0), 500.0)
+    assert_near(logistic_objective(X2, 1 - Y2, weight, 0.0, 0.0), 1500.0)
+
+
+def test_objective_is_differentiable_in_weight_and_bias():
+    X, y = noisy()
+    weight = torch.tensor([0.3, -1.0, 2.0, 0.1], dtype=torch.float64, requires_grad=True)
+    bias = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    for penalty in ("l1", "l2"):
+        assert torch.autograd.gradcheck(
+            lambda w, b, penalty=penalty: logistic_objective(
+                X, y, w, b, 0.3, penalty=penalty, decay_bias=True
+            ),
+            (weight, bias),
+        )
+
+
+@pytest.mark.parametrize("decay_bias", [False, True])
+@pytest.mark.parametrize("weight_decay", [1e-4, 0.01, 0.3, 20.0])
+@pytest.mark.parametrize(("n_samples", "n_features"), [(60, 4), (10, 25), (2000, 8)])
+def test_gradient_vanishes_at_the_l2_optimum(n_samples, n_features, weight_decay, decay_bias):
+    X, y = noisy(n_samples, n_features)
+    weight, bias = logistic_optimum(X, y, weight_decay, decay_bias=decay_bias)
+    for slope in slopes(X, y, weight, bias, weight_decay, decay_bias=decay_bias):
+        assert_near(slope, torch.zeros_like(slope), atol=1e-12)
+
+
+@pytest.mark.parametrize("decay_bias", [False, True])
+@pytest.mark.parametrize("weight_decay", [1e-3, 0.02, 0.1])
+@pytest.mark.parametrize(("n_samples", "n_features"), [(60, 4), (10, 25), (2000, 8)])
+def test_no_direction_goes_down_from_the_l1_optimum(n_samples, n_features, weight_decay, decay_bias):
+    """The loss pulls a weight that is not zero by exactly lambda, and one that is zero by at most that."""
+    X, y = noisy(n_samples, n_features)
+    weight, bias = logistic_optimum(X, y, weight_decay, penalty="l1", decay_bias=decay_bias)
+    pull = torch.cat([slope.reshape(-1) for slope in slopes(X, y, weight, bias)])
+    theta = torch.cat([weight, bias[None]])
+    levels = torch.full_like(theta, weight_decay)
+    levels[-1] = weight_decay if decay_bias else 0.0
+    assert_near(pull[theta != 0], (-levels * theta.sign())[theta != 0], atol=1e-12)
+    assert (pull[theta == 0].abs() <= levels[theta == 0] + 1e-12).all()
+
+
+def test_l1_optimum_has_exact_zeros_more_of_them_for_a_larger_lambda():
+    X, y = noisy(40, 20)
+    zeros = [(logistic_optimum(X, y, lam, penalty="l1")[0] == 0).sum().item() for lam in (0.005, 0.05, 0.2)]
+    assert 0 < zeros[0] < zeros[1] < zeros[2]
+
+
+@pytest.mark.parametrize("weight_decay", [1e-3, 0.1, 2.0])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_l2_optimum_is_that_of_scikit_learn(seed, weight_decay):
+    X, y = noisy(seed=seed)
+    model = LogisticRegression(C=1 / (len(X) * weight_decay), solver="newton-cholesky", tol=1e-12).fit(X, y)
+    weight, bias = logistic_optimum(X, y, weight_decay)
+    assert_near(weight, model.coef_[0], atol=1e-9)
+    assert_near(bias, model.intercept_[0], atol=1e-9)
+
+
+@pytest.mark.parametrize("weight_decay", [0.005, 0.05])
+def test_l1_optimum_is_that_of_scikit_learn_and_not_worse(weight_decay):
+    X, y = noisy()
+    C = 1 / (len(X) * weight_decay)
+    model = LogisticRegression(l1_ratio=1.0, C=C, solver="saga", tol=1e-10, max_iter=20_000, random_state=0)
+    model.fit(X, y)
+    theirs = torch.tensor(model.coef_[0]), torch.tensor(model.intercept_[0])
+    ours = logistic_optimum(X, y, weight_decay, penalty="l1")
+    values = [logistic_objective(X, y, *theta, weight_decay, penalty="l1") for theta in (ours, theirs)]
+    assert values[0] <= values[1] + 1e-14
+    assert_near(ours[0], theirs[0], atol=1e-7)
+    assert_near(ours[1], theirs[1], atol=1e-7)
+
+
+@pytest.mark.parametrize("lam", [1e-6, 0.01, 0.1, 0.25, 0.4, 0.499])
+def test_l1_optimum_of_the_two_points_in_closed_form(lam):
+    weight, bias = logistic_optimum(X2, Y2, lam, penalty="l1")
+    expected = log((1 - lam) / lam)
+    assert_near(weight[0], expected, atol=1e-9)
+    assert weight[1] == 0
+    assert_near(bias, -2 * expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("decay_bias", [False, True])
+@pytest.mark.parametrize("lam", [0.5, 0.7, 30.0])
+def test_l1_optimum_of_the_two_points_is_all_zero_from_lambda_one_half(lam, decay_bias):
+    weight, bias = logistic_optimum(X2, Y2, lam, penalty="l1", decay_bias=decay_bias)
+    assert weight.tolist() == [0.0, 0.0]
+    assert_near(bias, 0.0)
+
+
+def test_at_lambda_one_over_four_log_three_the_boundary_is_vertical_through_the_negative_point():
+    weight, bias = logistic_optimum(X2, Y2, 1 / (4 * log(3)), decay_bias=True)
+    assert_near(weight[1], 0.0)
+    assert_near(torch.sigmoid(X2[1] @ weight + bias), 0.5)
+
+
+@pytest.mark.parametrize("exponent", torch.linspace(-6, 3, 12).tolist())
+def test_without_bias_decay_the_boundary_of_the_two_points_is_their_bisector(exponent):
+    weight, bias = logistic_optimum(X2, Y2, 10**exponent)
+    assert weight[0] > 0
+    assert_near(weight / weight[0], [1.0, 0.5])
+    assert_near(bias / weight[0], -2.75)
+
+
+@pytest.mark.parametrize(("weight_decay", "theta"), KNOWN_WITH_BIAS_DECAYED)
+def test_known_optima_of_the_two_points_with_the_bias_decayed(weight_decay, theta):
+    weight, bias = logistic_optimum(X2, Y2, weight_decay, decay_bias=True)
+    assert_near(torch.cat([weight, bias[None]]), theta, atol=5e-6)
+
+
+def test_optimum_penalises_weights_only_and_by_l2_unless_told():
+    X, y = noisy()
+    default, explicit = (
+        logistic_optimum(X, y, 0.1),
+        logistic_optimum(X, y, 0.1, penalty="l2", decay_bias=False),
+    )
+    assert torch.equal(default[0], explicit[0])
+    assert torch.equal(default[1], explicit[1])
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_optimum_of_separable_data_is_found_too(penalty):
+    X, y = separable(30, 3, seed=1)
+    weight, bias = logistic_optimum(X, y, 1e-3, penalty=penalty)
+    best = logistic_objective(X, y, weight, bias, 1e-3, penalty=penalty)
+    directions = torch.randn(50, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for step in 1e-3 * directions:
+        assert logistic_objective(X, y, weight + step[:3], bias + step[3], 1e-3, penalty=penalty) > best
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_swapped_labels_flip_the_sign_of_the_optimum(penalty):
+    X, y = noisy()
+    weight, bias = logistic_optimum(X, y, 0.05, penalty=penalty)
+    swapped_weight, swapped_bias = logistic_optimum(X, 1 - y, 0.05, penalty=penalty)
+    assert_near(swapped_weight, -weight, atol=1e-10)
+    assert_near(swapped_bias, -bias, atol=1e-10)
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_optimum_of_float32_points_is_the_float64_answer_rounded(penalty):
+    X, y = (tensor.float() for tensor in noisy())
+    weight, bias = logistic_optimum(X, y, 0.05, penalty=penalty)
+    exact_weight, exact_bias = logistic_optimum(X.double(), y, 0.05, penalty=penalty)
+    assert torch.equal(weight, exact_weight.float())
+    assert torch.equal(bias, exact_bias.float())
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_a_lambda_beyond_float64_is_refused(penalty):
+    with pytest.raises(ValueError, match="weight_decay is too small beside this data for float64"):
+        logistic_optimum(X2, Y2, 1e-300, penalty=penalty)

@@ -1,0 +1,165 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course_lib.data import separable
+from course_lib.models import Perceptron
+from course_lib.optimum import logistic_optimum
+from course_lib.penalties import decay_groups, soft_threshold
+
+X_GRID = torch.linspace(-5, 5, 101, dtype=torch.float64)
+
+
+def names_in(module, group):
+    return {name for name, p in module.named_parameters() if any(p is held for held in group["params"])}
+
+
+def network():
+    return nn.ModuleDict(
+        {
+            "embedding": nn.Embedding(5, 4),
+            "conv": nn.Conv2d(1, 2, 3),
+            "batch": nn.BatchNorm2d(2),
+            "layer": nn.LayerNorm(4),
+            "group": nn.GroupNorm(2, 4),
+            "linear": nn.Linear(4, 3),
+        }
+    )
+
+
+def test_weight_matrices_kernels_and_embeddings_are_decayed_biases_and_gains_are_not():
+    module = network()
+    decayed, free = decay_groups(module, 0.1)
+    assert names_in(module, decayed) == {"embedding.weight", "conv.weight", "linear.weight"}
+    assert names_in(module, free) == {
+        "conv.bias",
+        "linear.bias",
+        *(f"{norm}.{kind}" for norm in ("batch", "layer", "group") for kind in ("weight", "bias")),
+    }
+
+
+def test_groups_carry_the_weight_decay_unchanged_and_zero():
+    assert [group["weight_decay"] for group in decay_groups(Perceptron(), 0.2)] == [0.2, 0.0]
+
+
+def test_every_trainable_parameter_is_in_exactly_one_group():
+    module = network()
+    held = [id(p) for group in decay_groups(module, 0.1) for p in group["params"]]
+    assert sorted(held) == sorted(id(p) for p in module.parameters())
+
+
+def test_frozen_parameters_are_left_out():
+    module = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+    module[0].requires_grad_(False)
+    decayed, free = decay_groups(module, 0.1)
+    assert names_in(module, decayed) == {"1.weight"}
+    assert names_in(module, free) == {"1.bias"}
+
+
+def test_tied_parameters_appear_once():
+    module = nn.ModuleDict({"encoder": nn.Embedding(7, 3), "decoder": nn.Linear(3, 7)})
+    module["decoder"].weight = module["encoder"].weight
+    decayed, free = decay_groups(module, 0.1)
+    assert len(decayed["params"]) == 1
+    assert decayed["params"][0] is module["encoder"].weight
+    assert free["params"] == [module["decoder"].bias]
+
+
+def test_decays_chooses_by_name_and_parameter():
+    module = network()
+    decayed, free = decay_groups(module, 0.1, decays=lambda name, p: name.endswith("bias") or p.ndim == 4)
+    assert names_in(module, decayed) == {
+        "conv.weight",
+        *(f"{part}.bias" for part in ("conv", "batch", "layer", "group", "linear")),
+    }
+    assert names_in(module, free) == {
+        f"{part}.weight" for part in ("embedding", "batch", "layer", "group", "linear")
+    }
+
+
+def test_a_group_without_parameters_is_left_out():
+    assert [g["weight_decay"] for g in decay_groups(nn.Linear(2, 1, bias=False), 0.3)] == [0.3]
+    assert [g["weight_decay"] for g in decay_groups(nn.LayerNorm(3), 0.3)] == [0.0]
+
+
+def test_groups_follow_the_order_of_the_parameters():
+    module = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2), nn.Linear(2, 1))
+    decayed, free = decay_groups(module, 0.1)
+    assert all(held is layer.weight for held, layer in zip(decayed["params"], module, strict=True))
+    assert all(held is layer.bias for held, layer in zip(free["params"], module, strict=True))
+
+
+def test_training_with_the_groups_equals_half_lambda_norm_squared_in_the_loss():
+    X, y = separable(20, 3, seed=1)
+    decay, options = 0.3, {"lr": 0.1, "momentum": 0.9}
+    grouped, explicit = Perceptron(3, dtype=torch.float64), Perceptron(3, dtype=torch.float64)
+    by_groups = torch.optim.SGD(decay_groups(grouped, decay), **options)
+    by_loss = torch.optim.SGD(explicit.parameters(), **options)
+    for _ in range(200):
+        by_groups.zero_grad()
+        F.binary_cross_entropy(grouped(X), y).backward()
+        by_groups.step()
+        by_loss.zero_grad()
+        penalty = decay / 2 * explicit.linear.weight.square().sum()
+        (F.binary_cross_entropy(explicit(X), y) + penalty).backward()
+        by_loss.step()
+        for p, q in zip(grouped.parameters(), explicit.parameters(), strict=True):
+            torch.testing.assert_close(p, q, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 1.0, 2.5])
+def test_soft_threshold_minimises_its_proximal_objective(threshold):
+    """A function of curvature 1 lies above its value at the minimiser by half the squared distance."""
+    x, z = X_GRID[:, None], torch.linspace(-8, 8, 1601, dtype=torch.float64)
+
+    def objective(z):
+        return threshold * z.abs() + (z - x) ** 2 / 2
+
+    found = soft_threshold(x, threshold)
+    assert (objective(z) >= objective(found) + (z - found) ** 2 / 2 - 1e-12).all()
+
+
+def test_soft_threshold_is_exactly_zero_up_to_the_threshold_and_nowhere_else():
+    threshold = 0.7
+    x = torch.tensor([-0.7, -0.69, 0.0, 0.2, 0.7], dtype=torch.float64)
+    assert (soft_threshold(x, threshold) == 0).all()
+    outside = torch.tensor([-0.7000001, 0.7000001, 4.0], dtype=torch.float64)
+    moved = soft_threshold(outside, threshold)
+    assert moved.sign().tolist() == [-1.0, 1.0, 1.0]
+    torch.testing.assert_close(outside - moved, threshold * outside.sign(), rtol=0, atol=1e-15)
+
+
+def test_soft_threshold_of_zero_changes_nothing():
+    assert torch.equal(soft_threshold(X_GRID, 0.0), X_GRID)
+
+
+def test_soft_threshold_is_non_expansive():
+    moved = soft_threshold(X_GRID, 1.3)
+    assert ((moved[:, None] - moved).abs() <= (X_GRID[:, None] - X_GRID).abs() + 1e-15).all()
+
+
+def test_soft_threshold_has_slope_one_outside_and_zero_inside():
+    x = torch.tensor([-3.0, -0.5, 0.4, 2.0], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: soft_threshold(x, 1.0), x)
+    (slope,) = torch.autograd.grad(soft_threshold(x, 1.0).sum(), x)
+    assert slope.tolist() == [1.0, 0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3, 4)])
+def test_soft_threshold_keeps_shape_and_dtype(shape):
+    for dtype in (torch.float16, torch.float32, torch.float64):
+        moved = soft_threshold(torch.ones(shape, dtype=dtype), 0.25)
+        assert torch.equal(moved, torch.full(shape, 0.75, dtype=dtype))
+
+
+def test_gradient_step_then_soft_threshold_of_lr_times_lambda_stays_at_the_l1_optimum():
+    X, y = separable(30, 5, seed=2)
+    lr, decay = 0.7, 0.05
+    weight, bias = logistic_optimum(X, y, decay, penalty="l1")
+    assert (weight == 0).any()
+    assert (weight != 0).any()
+    weight.requires_grad_()
+    (slope,) = torch.autograd.grad(F.binary_cross_entropy_with_logits(X @ weight + bias, y), weight)
+    moved = soft_threshold(weight.detach() - lr * slope, lr * decay)
+    torch.testing.assert_close(moved, weight.detach(), rtol=0, atol=1e-12)

@@ -1,0 +1,224 @@
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course_lib.data import two_points
+from course_lib.models import Perceptron
+from course_lib.training import History, train
+
+GENERATOR = torch.Generator().manual_seed(0)
+X_NOISY = torch.randn(10, 2, generator=GENERATOR)
+Y_NOISY = torch.rand(10, generator=GENERATOR).round()
+
+FORUM_PLAIN = {10: (1.025895, 0.244191, -1.883433), 50: (2.461806, -0.193342, -4.194410)}
+FORUM_PLAIN[100] = (3.260059, -0.427059, -5.460096)
+FORUM_DECAYED = {10: (0.587424, 0.043760, -0.615516), 100: (0.594178, -0.012646, -0.619469)}
+
+
+def hand_loop(model, optimizer, batches, loss_fn, n_epochs):
+    """Return each epoch's batch losses, and a copy of the parameters after each epoch."""
+    losses, states = [], []
+    for _ in range(n_epochs):
+        losses.append([])
+        for X, y in batches:
+            optimizer.zero_grad()
+            loss = loss_fn(model(X), y)
+            losses[-1].append(loss.item())
+            loss.backward()
+            optimizer.step()
+        states.append({name: p.detach().clone() for name, p in model.named_parameters()})
+    return losses, states
+
+
+def assert_same_path(history, states):
+    assert set(history.parameters) == set(states[0])
+    for name, path in history.parameters.items():
+        assert torch.equal(path, torch.stack([state[name] for state in states]))
+
+
+def two_layers():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+
+
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.2}, {"momentum": 0.9}])
+def test_full_batch_training_equals_a_hand_loop_bit_for_bit(options):
+    model, twin = Perceptron(seed=1), Perceptron(seed=1)
+    history = train(
+        model, X_NOISY, Y_NOISY, torch.optim.SGD(model.parameters(), lr=0.5, **options), n_epochs=20
+    )
+    losses, states = hand_loop(
+        twin,
+        torch.optim.SGD(twin.parameters(), lr=0.5, **options),
+        [(X_NOISY, Y_NOISY)],
+        F.binary_cross_entropy,
+        20,
+    )
+    assert_same_path(history, states)
+    expected = torch.tensor(losses, dtype=torch.float64).squeeze(1)
+    torch.testing.assert_close(history.loss, expected, rtol=1e-15, atol=0)
+
+
+def test_mini_batches_equal_a_hand_loop_bit_for_bit_with_a_smaller_last_batch():
+    """The epoch's loss is the mean over samples: a batch of 2 counts half as much as one of 4."""
+    model, twin = Perceptron(seed=1), Perceptron(seed=1)
+    batches = [(X_NOISY[:4], Y_NOISY[:4]), (X_NOISY[4:8], Y_NOISY[4:8]), (X_NOISY[8:], Y_NOISY[8:])]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.5)
+    history = train(model, X_NOISY, Y_NOISY, optimizer, n_epochs=15, batch_size=4)
+    optimizer = torch.optim.SGD(twin.parameters(), lr=0.5, momentum=0.5)
+    losses, states = hand_loop(twin, optimizer, batches, F.binary_cross_entropy, 15)
+    assert_same_path(history, states)
+    expected = [(4 * first + 4 * second + 2 * last) / 10 for first, second, last in losses]
+    torch.testing.assert_close(history.loss, torch.tensor(expected, dtype=torch.float64), rtol=1e-15, atol=0)
+
+
+def test_another_module_loss_and_optimizer_equal_a_hand_loop_bit_for_bit():
+    model, twin = two_layers(), two_layers()
+    target = X_NOISY.prod(dim=1, keepdim=True)
+    history = train(
+        model, X_NOISY, target, torch.optim.Adam(model.parameters(), lr=0.01), loss_fn=F.mse_loss, n_epochs=12
+    )
+    losses, states = hand_loop(
+        twin, torch.optim.Adam(twin.parameters(), lr=0.01), [(X_NOISY, target)], F.mse_loss, 12
+    )
+    assert_same_path(history, states)
+    expected = torch.tensor(losses, dtype=torch.float64).squeeze(1)
+    torch.testing.assert_close(history.loss, expected, rtol=1e-15, atol=0)
+
+
+def test_history_has_one_entry_an_epoch():
+    model = two_layers()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    history = train(
+        model, X_NOISY, torch.ones(10, 1), optimizer, loss_fn=F.mse_loss, n_epochs=7, batch_size=3
+    )
+    assert history.loss.shape == (7,)
+    assert history.loss.dtype == torch.float64
+    shapes = {name: tuple(path.shape) for name, path in history.parameters.items()}
+    assert shapes == {"0.weight": (7, 4, 2), "0.bias": (7, 4), "2.weight": (7, 1, 4), "2.bias": (7, 1)}
+    assert not any(path.requires_grad for path in history.parameters.values())
+
+
+def test_history_has_101_epochs_by_default():
+    model = Perceptron()
+    assert len(train(model, *two_points(), torch.optim.SGD(model.parameters(), lr=1.0)).loss) == 101
+
+
+def test_history_is_indexed_by_parameter_name():
+    parameters = {"weight": torch.ones(3, 2)}
+    assert History(torch.zeros(3), parameters)["weight"] is parameters["weight"]
+
+
+def test_history_is_a_copy_that_later_training_leaves_alone():
+    model = Perceptron()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    history = train(model, *two_points(), optimizer, n_epochs=3)
+    before = copy.deepcopy(history.parameters)
+    train(model, *two_points(), optimizer, n_epochs=3)
+    for name, path in before.items():
+        assert torch.equal(history[name], path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_model_is_trained_in_place_and_ends_at_the_last_entry(dtype):
+    model = Perceptron(dtype=dtype)
+    history = train(model, *two_points(dtype), torch.optim.SGD(model.parameters(), lr=1.0), n_epochs=5)
+    for name, parameter in model.named_parameters():
+        assert history[name].dtype == dtype
+        assert torch.equal(history[name][-1], parameter)
+        assert not torch.equal(history[name][0], parameter)
+
+
+def test_loss_is_taken_before_the_step_and_without_the_optimizers_penalty():
+    model = Perceptron(dtype=torch.float64)
+    X, y = two_points(torch.float64)
+    start = F.binary_cross_entropy(model(X), y).item()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0, weight_decay=0.2)
+    history = train(model, X, y, optimizer, n_epochs=6)
+    z = X @ history["linear.weight"].squeeze(1).T + history["linear.bias"].T
+    after = F.softplus((1 - 2 * y[:, None]) * z).mean(dim=0)
+    expected = torch.cat([torch.tensor([start], dtype=torch.float64), after[:-1]])
+    torch.testing.assert_close(history.loss, expected, rtol=0, atol=1e-14)
+
+
+def test_a_batch_larger_than_the_data_is_the_full_batch():
+    paths = []
+    for batch_size in (None, 10, 11):
+        model = Perceptron()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        history = train(model, X_NOISY, Y_NOISY, optimizer, n_epochs=4, batch_size=batch_size)
+        paths.append(history["linear.weight"])
+    assert torch.equal(paths[0], paths[1])
+    assert torch.equal(paths[0], paths[2])
+
+
+def test_what_the_optimizer_does_not_hold_is_recorded_and_stays():
+    model = Perceptron()
+    start = model.linear.bias.detach().clone()
+    history = train(model, *two_points(), torch.optim.SGD([model.linear.weight], lr=1.0), n_epochs=4)
+    assert torch.equal(history["linear.bias"], start.expand(4, 1))
+    assert not torch.equal(history["linear.weight"][0], history["linear.weight"][3])
+
+
+def test_gradients_left_over_from_before_do_not_count():
+    model, twin = Perceptron(), Perceptron()
+    model(torch.ones(1, 2)).sum().backward()
+    paths = [
+        train(m, *two_points(), torch.optim.SGD(m.parameters(), lr=1.0), n_epochs=2)["linear.weight"]
+        for m in (model, twin)
+    ]
+    assert torch.equal(*paths)
+
+
+def test_optimizer_of_another_model_is_refused():
+    model, other = Perceptron(), Perceptron()
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match="optimizer must hold parameters of model"):
+        train(model, *two_points(), torch.optim.SGD(other.parameters(), lr=1.0))
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("lr", [0.0, math.nan, math.inf])
+def test_any_group_with_a_learning_rate_not_positive_or_not_finite_is_refused(lr):
+    model = Perceptron()
+    groups = [{"params": [model.linear.weight]}, {"params": [model.linear.bias], "lr": lr}]
+    with pytest.raises(ValueError, match="optimizer's lr must be finite and > 0"):
+        train(model, *two_points(), torch.optim.SGD(groups, lr=1.0))
+
+
+def test_divergence_raises_instead_of_returning_nan():
+    torch.manual_seed(0)
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e3)
+    with pytest.raises(
+        ValueError, match=r"optimizer: the loss is (inf|nan) at epoch \d+; a smaller lr may help"
+    ):
+        train(model, X_NOISY, Y_NOISY[:, None], optimizer, loss_fn=F.mse_loss)
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_a_loss_that_is_not_finite_raises_in_its_own_epoch(value):
+    model = Perceptron()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    with pytest.raises(ValueError, match=f"optimizer: the loss is {value} at epoch 0"):
+        train(model, *two_points(), optimizer, loss_fn=lambda p, y: value * p.sum(), n_epochs=1)
+
+
+@pytest.mark.parametrize(("weight_decay", "known"), [(0.0, FORUM_PLAIN), (0.2, FORUM_DECAYED)])
+def test_forum_run_is_reproduced(weight_decay, known):
+    model = Perceptron(seed=0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0, weight_decay=weight_decay)
+    history = train(model, *two_points(), optimizer)
+    for epoch, theta in known.items():
+        found = torch.cat([history["linear.weight"][epoch, 0], history["linear.bias"][epoch]])
+        torch.testing.assert_close(found, torch.tensor(theta), rtol=0, atol=5e-6)
+
+
+def test_forum_loss_before_the_last_step():
+    model = Perceptron(seed=0)
+    history = train(model, *two_points(), torch.optim.SGD(model.parameters(), lr=1.0))
+    assert math.isclose(history.loss[-1], 0.050781, abs_tol=5e-7)
