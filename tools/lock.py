@@ -7,7 +7,7 @@ from packaging.requirements import Requirement
 
 from tools import ROOT
 
-HEADER = "# Written by `make lock` from the tested environment. Constrains what requirements.txt brings with it.\n"
+HEADER = "# Written by `make lock` from the tested environment: what requirements.txt brings with it.\n"
 # These differ by platform: torch's CUDA build brings them, its CPU build does not.
 COMPANIONS = re.compile(r"(nvidia|cuda|triton)\b")
 
@@ -29,8 +29,9 @@ def locked():
         except PackageNotFoundError:  # needed on another platform only
             continue
         versions[name] = found.version
-        needed = (Requirement(line) for line in found.requires or [])
-        waiting += [normalized(r.name) for r in needed if r.marker is None or r.marker.evaluate({"extra": ""})]
+        for requirement in map(Requirement, found.requires or []):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                waiting.append(normalized(requirement.name))
     for name in direct:
         del versions[normalized(name)]
     return [f"{name}=={version}" for name, version in sorted(versions.items())]
