@@ -1,6 +1,7 @@
 """Shared by all tests: no window, and the repository's root."""
 
 import os
+import shutil
 
 import matplotlib
 import pytest
@@ -18,8 +19,6 @@ def root():
 @pytest.fixture
 def copy_of_repository(tmp_path):
     """A copy of the project's own files, in which a test may change things."""
-    import shutil
-
     ignore = shutil.ignore_patterns(".git", ".venv", "_build", "*.egg-info", "__pycache__", ".*_cache")
     return shutil.copytree(ROOT, tmp_path / "repository", ignore=ignore)
 
@@ -29,7 +28,7 @@ def environment_of():
     """Return a function: the environment for a process that uses the project in another folder."""
 
     def environment(folder):
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_"))}
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "MAKE", "MFLAGS"))}
         return kept | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
 
     return environment
