@@ -115,13 +115,13 @@ def test_with_a_public_address_the_page_has_a_colab_button(small_book):
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-def test_make_book_forgets_the_pages_of_a_build_with_warnings(small_book):
+def test_make_book_forgets_the_pages_of_a_build_with_warnings(small_book, environment_of):
     folder, _ = small_book
     add_cell(folder / "book" / "listing.ipynb", nbformat.v4.new_markdown_cell("[nowhere](no-such-page.md)"))
     command = ["make", "book", f"VENV={ROOT / '.venv'}", "--assume-old", str(ROOT / ".venv" / "ready")]
     if not (ROOT / ".venv" / "ready").exists():
         pytest.skip("this environment was not made by make")
     for _ in range(2):
-        run = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        run = subprocess.run(command, cwd=folder, env=environment_of(folder), capture_output=True, text=True)
         assert run.returncode != 0
         assert "no-such-page" in run.stdout + run.stderr

@@ -91,23 +91,25 @@ def test_ci_runs_the_two_commands(root):
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-def test_make_alone_lists_every_command(root):
-    listed = subprocess.run(["make"], cwd=root, capture_output=True, text=True, check=True).stdout
+def test_make_alone_lists_every_command(root, environment_of):
+    run = subprocess.run(
+        ["make"], cwd=root, env=environment_of(root), capture_output=True, text=True, check=True
+    )
+    listed = run.stdout
     phony = re.search(r"^\.PHONY: (.*)$", (root / "Makefile").read_text(), re.MULTILINE)[1].split()
     assert [line.split()[1] for line in listed.splitlines()] == phony
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-def test_too_old_a_python_gets_one_line_that_says_so(root, tmp_path):
+def test_too_old_a_python_gets_one_line_that_says_so(root, tmp_path, environment_of):
     for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
         shutil.copy(root / name, tmp_path)
     old = tmp_path / "old-python"
     pretend = "import sys; sys.version_info = (3, 10, 4); exec(sys.argv[1])"
     old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{pretend}" "$2"\n')
     old.chmod(0o755)
-    run = subprocess.run(
-        ["make", "book", "PYTHON=./old-python"], cwd=tmp_path, capture_output=True, text=True
-    )
+    command = ["make", "book", "PYTHON=./old-python"]
+    run = subprocess.run(command, cwd=tmp_path, env=environment_of(root), capture_output=True, text=True)
     said = [line for line in run.stderr.splitlines() if not line.startswith("make")]
     assert run.returncode != 0
     assert len(said) == 1
