@@ -35,9 +35,9 @@ def training():
     return {"model": model, "optimizer": optimizer, "n_epochs": 2, "batch_size": 2, **points()}
 
 
-def history():
-    parameters = {"linear.weight": torch.ones(5, 1, 2), "linear.bias": -torch.ones(5, 1)}
-    return History(torch.ones(5, dtype=torch.float64), parameters)
+def history(n_epochs=5):
+    parameters = {"linear.weight": torch.ones(n_epochs, 1, 2), "linear.bias": -torch.ones(n_epochs, 1)}
+    return History(torch.ones(n_epochs, dtype=torch.float64), parameters)
 
 
 RECTANGLE = {"xlim": (0.0, 5.0), "ylim": (0.0, 3.0)}
@@ -83,7 +83,7 @@ VALID = {
         "lr": 0.1,
         "n_steps": 3,
         "weight_decay": 0.1,
-        "start": torch.zeros(3, dtype=torch.float64),
+        "start": torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64),
         "record": [1, 3],
     },
     "tables.table": lambda: {"rows": [{"lambda": 0.1, "angle": 2.0}, {"lambda": 0.2, "angle": 3.0}]},
@@ -261,6 +261,7 @@ CASES = [
     *not_labels("plotting.drift"),
     *not_a_rectangle("plotting.drift"),
     *bad("plotting.drift", "histories", ValueError, {}),
+    *bad("plotting.drift", "histories", ValueError, {"a": history(9), "b": history(3)}, match="stay below 3"),
     *bad("plotting.drift", "epochs", ValueError, [], [-1, 2], [3, 2], [1, 1], [1, 5]),
     *bad("plotting.drift", "epochs", TypeError, [1.5], [True], ["1"]),
     *bad("plotting.drift", "reference", ValueError, ([0.0, 0.0], 1.0), match="weight must not be"),

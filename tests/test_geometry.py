@@ -153,6 +153,7 @@ def assert_optimal(X, y, weight, bias, *, count_bias, atol=1e-10):
     assert values.min() >= 1 - atol
     gradient = np.append(weight, bias if count_bias else 0.0)
     active = rows[values <= 1 + 1e-7]
+    assert len(active) > 0
     multipliers, distance = nnls(active.T, gradient)
     assert (multipliers >= 0).all()
     assert distance <= atol * np.linalg.norm(gradient)
@@ -222,6 +223,18 @@ def test_max_margin_satisfies_the_optimality_conditions(n_samples, n_features, c
 
 
 @pytest.mark.parametrize("count_bias", [False, True])
+def test_max_margin_gives_way_to_a_point_that_intrudes_by_a_millionth(count_bias):
+    X, y = separable(30, 3, seed=4)
+    weight, bias = max_margin(X, y, count_bias=count_bias)
+    far = X[y == 1][0] + 5
+    intruder = far + (1 - 1e-6 - far @ weight - bias) * weight / weight.square().sum()
+    X, y = torch.cat([X, intruder[None]]), torch.cat([y, torch.ones(1)])
+    moved_weight, moved_bias = max_margin(X, y, count_bias=count_bias)
+    assert not torch.equal(moved_weight, weight)
+    assert_optimal(X, y, moved_weight, moved_bias, count_bias=count_bias)
+
+
+@pytest.mark.parametrize("count_bias", [False, True])
 def test_closest_points_of_both_classes_have_the_values_1_and_minus_1(count_bias):
     for seed in range(5):
         X, y = separable(30, 3, seed=seed)
@@ -244,11 +257,12 @@ def test_max_margin_of_scaled_points_has_the_weight_divided_by_the_scale(scale):
 
 def test_max_margin_moves_with_the_points_when_the_bias_does_not_count():
     X, y = separable(30, 3, seed=4)
-    shift = torch.tensor([2.0, -1.0, 4.0], dtype=torch.float64)
     weight, bias = max_margin(X, y)
-    moved_weight, moved_bias = max_margin(X + shift, y)
-    assert_near(moved_weight, weight, atol=1e-10)
-    assert_near(moved_bias, bias - weight @ shift, atol=1e-10)
+    for length, atol in ((3.0, 1e-10), (1000.0, 1e-6)):
+        shift = length * torch.tensor([0.6, -0.2, 1.0], dtype=torch.float64)
+        moved_weight, moved_bias = max_margin(X + shift, y)
+        assert_near(moved_weight, weight, atol=atol)
+        assert_near(moved_bias + weight @ shift, bias, atol=atol)
 
 
 def test_max_margin_changes_direction_with_the_origin_when_the_bias_counts():

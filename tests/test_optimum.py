@@ -40,6 +40,16 @@ def assert_near(found, expected, atol=1e-12):
     torch.testing.assert_close(found, expected, rtol=0, atol=atol)
 
 
+def assert_pulled_by_lambda(X, y, weight, bias, lam, decay_bias, atol):
+    """The loss pulls a weight that is not zero by exactly lambda, and one that is zero by at most that."""
+    pull = torch.cat([slope.reshape(-1) for slope in slopes(X, y, weight, bias)])
+    theta = torch.cat([weight, bias[None]])
+    levels = torch.full_like(theta, lam)
+    levels[-1] = lam if decay_bias else 0.0
+    assert_near(pull[theta != 0], (-levels * theta.sign())[theta != 0], atol=atol)
+    assert (pull[theta == 0].abs() <= levels[theta == 0] + atol).all()
+
+
 def test_objective_without_decay_is_cross_entropy():
     X, y = noisy()
     weight = torch.tensor([0.3, -1.0, 2.0, 0.1], dtype=torch.float64)
@@ -95,19 +105,44 @@ def test_gradient_vanishes_at_the_l2_optimum(n_samples, n_features, weight_decay
         assert_near(slope, torch.zeros_like(slope), atol=1e-12)
 
 
+@pytest.mark.parametrize("seed", [162, 231, 241])
+def test_gradient_vanishes_at_the_l2_optimum_of_heavy_tailed_data(seed):
+    """On these three draws Newton's method with full steps never arrives."""
+    generator = torch.Generator().manual_seed(seed)
+    X = torch.randn(30, 2, dtype=torch.float64, generator=generator)
+    X = X * torch.exp(4 * torch.randn(30, 1, dtype=torch.float64, generator=generator))
+    y = torch.rand(30, dtype=torch.float64, generator=generator).round()
+    weight, bias = logistic_optimum(X, y, 0.01)
+    for slope in slopes(X, y, weight, bias, 0.01):
+        assert_near(slope, torch.zeros_like(slope), atol=1e-15 * X.abs().max().item())
+
+
 @pytest.mark.parametrize("decay_bias", [False, True])
 @pytest.mark.parametrize("weight_decay", [1e-3, 0.02, 0.1])
 @pytest.mark.parametrize(("n_samples", "n_features"), [(60, 4), (10, 25), (2000, 8)])
 def test_no_direction_goes_down_from_the_l1_optimum(n_samples, n_features, weight_decay, decay_bias):
-    """The loss pulls a weight that is not zero by exactly lambda, and one that is zero by at most that."""
     X, y = noisy(n_samples, n_features)
     weight, bias = logistic_optimum(X, y, weight_decay, penalty="l1", decay_bias=decay_bias)
-    pull = torch.cat([slope.reshape(-1) for slope in slopes(X, y, weight, bias)])
-    theta = torch.cat([weight, bias[None]])
-    levels = torch.full_like(theta, weight_decay)
-    levels[-1] = weight_decay if decay_bias else 0.0
-    assert_near(pull[theta != 0], (-levels * theta.sign())[theta != 0], atol=1e-12)
-    assert (pull[theta == 0].abs() <= levels[theta == 0] + 1e-12).all()
+    assert_pulled_by_lambda(X, y, weight, bias, weight_decay, decay_bias, atol=1e-12)
+
+
+@pytest.mark.parametrize("decay_bias", [False, True])
+@pytest.mark.parametrize(("n_samples", "n_features", "seed"), [(20, 3, 0), (40, 8, 2), (10, 20, 2)])
+def test_l1_optimum_of_separable_data_is_right_or_refused_however_small_lambda(
+    n_samples, n_features, seed, decay_bias
+):
+    X, y = separable(n_samples, n_features, seed=seed)
+    refused = []
+    for lam in (10.0**-exponent for exponent in range(2, 14)):
+        try:
+            weight, bias = logistic_optimum(X, y, lam, penalty="l1", decay_bias=decay_bias)
+        except ValueError as error:
+            if "weight_decay is too small" not in str(error):
+                raise
+            refused.append(lam)
+        else:
+            assert_pulled_by_lambda(X, y, weight, bias, lam, decay_bias, atol=1e-14 + 1e-6 * lam)
+    assert all(lam < 1e-6 for lam in refused)
 
 
 def test_l1_optimum_has_exact_zeros_more_of_them_for_a_larger_lambda():
