@@ -55,7 +55,7 @@ def test_drift_limit():
 
 
 def test_bias_counts():
-    """Gradient descent tends to the maximum-margin separator with the bias counted as a weight, and stays away from the one without."""
+    """Gradient descent tends to the maximum-margin separator with the bias counted as a weight and, where the two differ, not to the one without."""
     for seed in (1, 2, 3, 4, 5):
         X_any, y_any = separable(12, 5, margin=1.0, offset=3.0, seed=seed)
         path = logistic_descent(X_any, y_any, lr=0.5, n_steps=20_000, record=[200, 2000, 20_000])
@@ -80,7 +80,7 @@ def test_rotation():
 
 
 def test_one_over_log():
-    """The angle that is still missing shrinks like 1/log t: squaring the number of steps halves it."""
+    """The angle that is still missing shrinks like 1/log t: in the long run, squaring the number of steps halves it."""
     Z = augment(Xd) * (2 * y.double() - 1)[:, None]
     gram = Z @ Z.T
     alpha = torch.linalg.solve(gram, torch.ones(2, dtype=torch.float64))
@@ -168,7 +168,7 @@ def test_weights_only():
 
 
 def test_waiting_time():
-    """Decay takes about 1/(lr lambda) steps to straighten the line: with 0.01 the angle after 100 epochs is 4.63 degrees."""
+    """Decay straightens the line on a time scale of 1/(lr lambda) steps: with 0.01 the angle after 100 epochs is still 4.63 degrees."""
     history = trained(lambda model: decay_groups(model, 0.01), 0.0, 2001)
     angles = angle(history["linear.weight"][:, 0])
     assert angles[100].item() == pytest.approx(4.627, abs=2e-3)
