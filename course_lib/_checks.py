@@ -1,6 +1,7 @@
 """Argument checks shared by the public functions: each error names the argument and its value."""
 
 import math
+from collections.abc import Mapping
 from numbers import Integral, Real
 
 import numpy as np
@@ -30,24 +31,60 @@ def number(name, value, *, minimum=0.0, strict=False):
     """Return `value` as a float that is at least `minimum` (above it when `strict`)."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a real number, got {value!r}")
-    if not math.isfinite(value) or value < minimum or (strict and value == minimum):
+    try:
+        real = float(value)
+    except OverflowError:
+        real = math.inf
+    if not math.isfinite(real) or real < minimum or (strict and real == minimum):
         raise ValueError(f"{name} must be finite and {'>' if strict else '>='} {minimum:g}, got {value!r}")
-    return float(value)
+    return real
 
 
 def count(name, value, *, minimum=1):
-    """Return `value` as an int that is at least `minimum`."""
+    """Return `value` as an int from `minimum` to the largest that torch takes."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value!r}")
+    if value >= 2**63:
+        raise ValueError(f"{name} must be below 2**63, got {value!r}")
     return int(value)
 
 
+def flag(name, value):
+    """Return `value`, which must be True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return value
+
+
+def floating(name, dtype):
+    """Return `dtype`, which must be a floating torch dtype."""
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise TypeError(f"{name} must be a floating torch dtype, got {dtype!r}")
+    return dtype
+
+
+def function(name, value):
+    """Return `value`, which must be callable."""
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, got {value!r}")
+    return value
+
+
+def mapping(name, value, *, empty=False):
+    """Return `value`, which must be a dict, and unless `empty` with something in it."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict, got {value!r}")
+    if not (value or empty):
+        raise ValueError(f"{name} must not be empty")
+    return value
+
+
 def samples(X, y):
-    """Return X, shape (n_samples, n_features), and y, shape (n_samples,) of zeros and ones."""
-    X = finite("X", X, ndim=2)
-    y = finite("y", y, ndim=1)
+    """Return X, shape (n_samples, n_features), and y, shape (n_samples,) of zeros and ones, detached."""
+    X = finite("X", X, ndim=2).detach()
+    y = finite("y", y, ndim=1).detach()
     if len(X) != len(y):
         raise ValueError(f"X and y must have one row and one label per sample, got {len(X)} and {len(y)}")
     if not ((y == 0) | (y == 1)).all():

@@ -38,7 +38,7 @@ def two_points(dtype=torch.float32):
     >>> X.tolist(), y.tolist()
     ([[3.0, 2.0], [1.0, 1.0]], [1.0, 0.0])
     """
-    _floating(dtype)
+    _checks.floating("dtype", dtype)
     return torch.tensor([[3.0, 2.0], [1.0, 1.0]], dtype=dtype), torch.tensor([1.0, 0.0], dtype=dtype)
 
 
@@ -86,7 +86,7 @@ def separable(n_samples, n_features=2, *, margin=0.5, offset=1.0, seed=0, dtype=
     n_features = _checks.count("n_features", n_features)
     margin = _checks.number("margin", margin, strict=True)
     offset = _checks.number("offset", offset)
-    _floating(dtype)
+    _checks.floating("dtype", dtype)
     generator = torch.Generator().manual_seed(_checks.count("seed", seed, minimum=0))
     u = torch.randn(n_features, generator=generator, dtype=torch.float64)
     u = u / u.norm()
@@ -97,8 +97,3 @@ def separable(n_samples, n_features=2, *, margin=0.5, offset=1.0, seed=0, dtype=
     above, below = offset + margin - along[y == 1].min(), offset - margin - along[y == 0].max()
     X = X + torch.outer(torch.where(y == 1, above, below), u)
     return X.to(dtype), y.to(dtype)
-
-
-def _floating(dtype):
-    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise TypeError(f"dtype must be a floating torch dtype, got {dtype!r}")

@@ -51,7 +51,7 @@ def angle(weight):
     weight = _nonzero("weight", weight)
     if weight.shape[-1] != 2:
         raise ValueError(f"weight must have a last dimension of 2, got shape {tuple(weight.shape)}")
-    return torch.rad2deg(torch.atan2(weight[..., 1], weight[..., 0]))
+    return torch.rad2deg(torch.atan2(weight[..., 1] + 0.0, weight[..., 0]))  # + 0.0: -0 is 0
 
 
 def angle_between(u, v):
@@ -87,7 +87,7 @@ def angle_between(u, v):
     u, v = _nonzero("u", u), _nonzero("v", v)
     if u.shape[-1] != v.shape[-1]:
         raise ValueError(f"u and v must have the same dimension, got {u.shape[-1]} and {v.shape[-1]}")
-    u, v = u / u.norm(dim=-1, keepdim=True), v / v.norm(dim=-1, keepdim=True)
+    u, v = _unit(u), _unit(v)
     return torch.rad2deg(2 * torch.atan2((u - v).norm(dim=-1), (u + v).norm(dim=-1)))
 
 
@@ -124,7 +124,10 @@ def signed_distance(X, weight, bias):
     if X.shape[1] != len(weight):
         raise ValueError(f"weight must have one entry a feature, got {len(weight)} for {X.shape[1]} features")
     bias = _checks.finite("bias", bias, ndim=0)
-    return (X @ weight.to(X) + bias.to(X)) / weight.to(X).norm()
+    size = weight.abs().max()
+    direction = (weight / size).to(X)
+    distance = (X @ direction + (bias / size).to(X)) / direction.norm()
+    return _checks.finite("the distance of X", distance)
 
 
 def bisector(p, q):
@@ -161,8 +164,11 @@ def bisector(p, q):
         raise ValueError(f"p and q must have the same dimension, got {len(p)} and {len(q)}")
     if torch.equal(p, q):
         raise ValueError(f"p and q must differ, got {p.tolist()} twice")
-    weight = 2 * (p - q) / (p - q).square().sum()
-    return weight, -weight @ (p + q) / 2
+    difference = _checks.finite("p - q", p - q)
+    size = difference.abs().max()
+    weight = 2 * (difference / size) / (difference / size).square().sum() / size
+    weight = _checks.finite("the bisector of p and q", weight)
+    return weight, -weight @ (p / 2 + q / 2)
 
 
 def augment(X, constant=1.0):
@@ -255,42 +261,53 @@ def max_margin(X, y, *, count_bias=False):
     """
     X, y = _checks.samples(X, y)
     _checks.two_classes(y)
-    scale = X.double().abs().max().clamp(min=torch.finfo(torch.float64).tiny)
-    positive, negative = X.double()[y == 1] / scale, X.double()[y == 0] / scale
-    if count_bias:
-        constant = float(1 / scale)
-        rows = torch.cat([augment(positive, constant), -augment(negative, constant)])
-        v = _shortest(lambda v: rows[(rows @ v).argmin()], rows[0]) / scale
-        weight, bias = v[:-1], v[-1]
-    else:
-        # A difference x_i - x_j across the classes has no bias in it: ask of w that each be at least 2.
-        def narrowest(w):
-            return (positive[(positive @ w).argmin()] - negative[(negative @ w).argmax()]) / 2
+    if not _checks.flag("count_bias", count_bias):
+        centre = X.double().mean(dim=0)
+        weight, bias = _free_max_margin(X.double() - centre, y)
+        return weight.to(X), (bias - weight @ centre).to(X)
+    scale = X.double().abs().max().clamp(min=1.0)
+    rows = augment(X.double() / scale, float(1 / scale)) * (2 * y[:, None].double() - 1)
+    v = _shortest(lambda v: rows[(rows @ v).argmin()], rows[0]) / scale
+    return v[:-1].to(X), v[-1].to(X)
 
-        w = _shortest(narrowest, narrowest(positive.mean(0) - negative.mean(0)))
-        bias = -((positive @ w).min() + (negative @ w).max()) / 2
-        weight = w / scale
-    return weight.to(X), bias.to(X)
+
+def _free_max_margin(X, y):
+    """Return max_margin with the bias not counted: differences x_i - x_j across the classes have none."""
+    scale = X.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
+    positive, negative = X[y == 1] / scale, X[y == 0] / scale
+
+    def narrowest(w):
+        return (positive[(positive @ w).argmin()] - negative[(negative @ w).argmax()]) / 2
+
+    w = _shortest(narrowest, narrowest(positive.mean(0) - negative.mean(0)))
+    return w / scale, -((positive @ w).min() + (negative @ w).max()) / 2
 
 
 def _shortest(most_violated, first):
     """Return the shortest v with g @ v >= 1 for all rows g that `most_violated(v)` may answer."""
     from scipy.optimize import nnls  # here, so that importing this module stays cheap
 
-    rows = first[None]
-    while True:
-        target = torch.zeros(rows.shape[1] + 1, dtype=torch.float64)
-        target[-1] = 1
-        lifted = torch.cat([rows.T, torch.ones(1, len(rows), dtype=torch.float64)])
+    rows, margin = first[None], 1.0  # lowered until it is near what the rows allow: well conditioned
+    target = torch.zeros(len(first) + 1, dtype=torch.float64)
+    target[-1] = 1
+    while margin > 1e-13:
+        lifted = torch.cat([rows.T, torch.full((1, len(rows)), margin, dtype=torch.float64)])
         multipliers, distance = nnls(lifted.numpy(), target.numpy())
-        residual = lifted @ torch.from_numpy(multipliers) - target
-        if distance < 1e-9:
-            raise ValueError("X and y must be separable by a hyperplane, got classes that are not")
-        v = -residual[:-1] / residual[-1]
+        if distance < 1e-2:
+            margin /= 10
+            continue
+        support = rows[torch.from_numpy(multipliers) > 0]
+        ones = torch.ones(len(support), 1, dtype=torch.float64)
+        v = torch.linalg.lstsq(support, ones, driver="gelsd").solution[:, 0]
         row = most_violated(v)
-        if row @ v >= 1 - 1e-12 or (rows == row).all(dim=1).any():
+        if row @ v >= 1 - 1e-12:
             return v
+        if (rows == row).all(dim=1).any():  # nothing new to add: rounding, or no solution
+            if row @ v >= 1 - 1e-6:
+                return v
+            break
         rows = torch.cat([rows, row[None]])
+    raise ValueError("X and y must be separable by a hyperplane, got classes that are not (in float64)")
 
 
 def boundary_segment(weight, bias, xlim, ylim):
@@ -321,17 +338,18 @@ def boundary_segment(weight, bias, xlim, ylim):
     >>> boundary_segment([1.0, 0.0], -1.0, (0, 5), (0, 3)).tolist()
     [[1.0, 0.0], [1.0, 3.0]]
     """
-    weight = _nonzero("weight", weight, ndim=1).double()
+    weight = _nonzero("weight", weight, ndim=1).detach().double()
     if len(weight) != 2:
         raise ValueError(f"weight must have 2 entries, got {len(weight)}")
-    bias = _checks.finite("bias", bias, ndim=0).double()
+    size = weight.abs().max()
+    weight, bias = weight / size, _checks.finite("bias", bias, ndim=0).detach().double() / size
     lower, upper = [], []
     for name, limit in (("xlim", xlim), ("ylim", ylim)):
-        low, high = _checks.finite(name, limit, ndim=1).double()
-        if low >= high:
-            raise ValueError(f"{name} must be increasing, got {tuple(limit)}")
-        lower.append(low)
-        upper.append(high)
+        ends = _checks.finite(name, limit, ndim=1).double()
+        if len(ends) != 2 or ends[0] >= ends[1]:
+            raise ValueError(f"{name} must be two increasing numbers, got {limit!r}")
+        lower.append(ends[0])
+        upper.append(ends[1])
     lower, upper = torch.stack(lower), torch.stack(upper)
     foot = -bias * weight / weight.square().sum()
     along = torch.stack([-weight[1], weight[0]]) / weight.norm()
@@ -349,6 +367,11 @@ def boundary_segment(weight, bias, xlim, ylim):
     if enter > leave:
         return None
     return torch.stack([foot + enter * along, foot + leave * along])
+
+
+def _unit(v):
+    v = v / v.abs().amax(dim=-1, keepdim=True)  # first, so that no square over- or underflows
+    return v / v.norm(dim=-1, keepdim=True)
 
 
 def _nonzero(name, value, ndim=None):

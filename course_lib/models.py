@@ -31,7 +31,8 @@ class Perceptron(nn.Module):
     Raises
     ------
     ValueError, TypeError
-        If `n_features` is not a positive integer, or `seed` not an integer of at least 0.
+        If `n_features` is not a positive integer, `seed` not an integer of at least 0, or `dtype` not
+        a floating torch dtype.
 
     References
     ----------
@@ -49,9 +50,10 @@ class Perceptron(nn.Module):
     def __init__(self, n_features=2, *, seed=0, dtype=torch.float32):
         n_features = _checks.count("n_features", n_features)
         seed = _checks.count("seed", seed, minimum=0)
+        _checks.floating("dtype", dtype)
         super().__init__()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach the GPUs' too
             self.linear = nn.Linear(n_features, 1, dtype=torch.float32).to(dtype)
 
     def forward(self, X):

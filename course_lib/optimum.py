@@ -57,9 +57,10 @@ def logistic_objective(X, y, weight, bias, weight_decay, *, penalty="l2", decay_
     bias = _checks.finite("bias", bias, ndim=0).to(X)
     weight_decay = _checks.number("weight_decay", weight_decay)
     _check_penalty(penalty)
-    decayed = torch.cat([weight, bias[None]]) if decay_bias else weight
+    decayed = torch.cat([weight, bias[None]]) if _checks.flag("decay_bias", decay_bias) else weight
     omega = decayed.square().sum() / 2 if penalty == "l2" else decayed.abs().sum()
-    return F.softplus((1 - 2 * y) * (X @ weight + bias)).mean() + weight_decay * omega
+    objective = F.softplus((1 - 2 * y) * (X @ weight + bias)).mean() + weight_decay * omega
+    return _checks.finite("the objective at weight and bias", objective)
 
 
 def logistic_optimum(X, y, weight_decay, *, penalty="l2", decay_bias=False):
@@ -111,14 +112,17 @@ def logistic_optimum(X, y, weight_decay, *, penalty="l2", decay_bias=False):
     _checks.two_classes(y)
     weight_decay = _checks.number("weight_decay", weight_decay, strict=True)
     _check_penalty(penalty)
-    Z = (2 * y[:, None] - 1).double() * augment(X.double())
+    # A free bias absorbs a shift of the data, and centred data is better conditioned.
+    centre = X.double().mean(dim=0) * (0.0 if _checks.flag("decay_bias", decay_bias) else 1.0)
+    Z = (2 * y[:, None] - 1).double() * augment(X.double() - centre)
     decay = torch.full(Z.shape[1:], weight_decay, dtype=torch.float64)
     if not decay_bias:
         decay[-1] = 0
     theta = _newton(Z, decay) if penalty == "l2" else _sparse(Z, decay)
-    if theta is None:
+    if weight_decay < torch.finfo(torch.float64).tiny or theta is None or not torch.isfinite(theta).all():
         raise ValueError(f"weight_decay is too small beside this data for float64, got {weight_decay!r}")
-    return theta[:-1].to(X), theta[-1].to(X)
+    weight, bias = theta[:-1], theta[-1] - theta[:-1] @ centre
+    return weight.to(X), bias.to(X)
 
 
 def _newton(Z, decay=0.0, slope=0.0, start=None, max_steps=2000):
@@ -134,10 +138,13 @@ def _newton(Z, decay=0.0, slope=0.0, start=None, max_steps=2000):
         wrong = torch.sigmoid(-Z @ theta)
         gradient = -Z.T @ wrong / len(Z) + decay * theta + slope
         curvature = (Z.T * (wrong * (1 - wrong) / len(Z))) @ Z + torch.diag(decay)
-        step, failed = torch.linalg.solve_ex(curvature, -gradient)
-        if failed or not torch.isfinite(step).all():
+        step, singular = torch.linalg.solve_ex(curvature, -gradient)
+        if singular:  # duplicate features: any split between them will do, so take the shortest step
+            step = torch.linalg.pinv(curvature, hermitian=True) @ -gradient
+        if not torch.isfinite(step).all():
             return None
-        if step.norm() <= 1e-9 * theta.norm():  # quadratic from here: the last step is exact to rounding
+        change, size = (Z @ step).abs().max(), (Z @ theta).abs().max()
+        if change <= 1e-9 * size or change <= 1e-13:  # convergence is quadratic: this step is the last
             return theta + step
         descent, length = gradient @ step, 1.0
         while (candidate := objective(theta + length * step)) > value + 1e-4 * length * descent:
@@ -165,9 +172,9 @@ def _sparse(Z, decay):
 
     options = {"maxiter": 10_000, "maxfun": 20_000, "maxcor": 20, "ftol": 0, "gtol": 1e-10}
     bounds = [(0, None)] * (2 * len(decay))
-    found = minimize(
-        split_objective, np.zeros(2 * len(level)), jac=True, method="L-BFGS-B", bounds=bounds, options=options
-    )
+    start = np.zeros(2 * len(level))
+    with np.errstate(all="ignore"):  # a trial step may overflow; the result is checked below
+        found = minimize(split_objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     up, down = torch.from_numpy(found.x).chunk(2)
 
     kept, signs = (up != down) | (decay == 0), (up - down).sign() * (decay > 0)
@@ -176,8 +183,9 @@ def _sparse(Z, decay):
         return None
     theta = torch.zeros_like(decay).index_put((kept,), polished)
     gradient = -Z.T @ torch.sigmoid(-Z @ theta) / len(Z)
-    excess = gradient.abs() - decay * (1 + 1e-9)
-    if (theta.sign() * (decay > 0) != signs).any() or (excess > 1e-14)[decay > 0].any():
+    rounding = 1e-12 * Z.abs().T @ torch.sigmoid(-Z @ theta) / len(Z)
+    excess = gradient.abs() - decay * (1 + 1e-9) - rounding
+    if (theta.sign() * (decay > 0) != signs).any() or (excess > 0)[decay > 0].any():
         return None
     return theta
 

@@ -1,6 +1,5 @@
 """Penalties: which parameters they reach, and what an L1 penalty does to a value."""
 
-import torch
 from torch import nn
 
 from course_lib import _checks
@@ -12,7 +11,8 @@ def decay_groups(module, weight_decay, *, decays=None):
     r"""Split a module's parameters into a group that is decayed and one that is not.
 
     By default parameters with two dimensions or more (weight matrices, kernels, embeddings) are
-    decayed, and those with fewer (biases, and the gains of normalization layers) are not.
+    decayed; those with fewer (biases, and the gains of normalization layers) are not, nor is any whose
+    name ends in "bias".
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def decay_groups(module, weight_decay, *, decays=None):
     Raises
     ------
     TypeError
-        If `module` is not an ``nn.Module`` or `weight_decay` not a number.
+        If `module` is not an ``nn.Module``, `weight_decay` not a number or `decays` not callable.
     ValueError
         If `weight_decay` is negative or not finite, or `module` has no trainable parameter.
 
@@ -54,20 +54,25 @@ def decay_groups(module, weight_decay, *, decays=None):
     if not isinstance(module, nn.Module):
         raise TypeError(f"module must be a torch.nn.Module, got {module!r}")
     weight_decay = _checks.number("weight_decay", weight_decay)
-    decays = decays or (lambda name, parameter: parameter.ndim >= 2)
+    decays = _is_weight if decays is None else _checks.function("decays", decays)
     trainable = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     if not trainable:
         raise ValueError(f"module must have a trainable parameter, got none in {module!r}")
-    decayed = [p for name, p in trainable if decays(name, p)]
-    free = [p for name, p in trainable if not decays(name, p)]
+    decayed, free = [], []
+    for name, parameter in trainable:
+        (decayed if decays(name, parameter) else free).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
+
+
+def _is_weight(name, parameter):
+    return parameter.ndim >= 2 and not name.endswith("bias")
 
 
 def soft_threshold(x, threshold):
     r"""Move every value towards zero by `threshold`, and stop at zero.
 
-    .. math:: S_\tau(x) = \operatorname{sign}(x)\,\max(|x| - \tau, 0)
+    .. math:: S_\tau(x) = \operatorname{sign}(x)\,\max(|x| - \tau, 0) = x - \min(\max(x, -\tau), \tau)
 
     It is the proximal map of :math:`\tau\,|x|`: after a gradient step of size lr on the loss, an L1
     penalty :math:`\lambda\|w\|_1` (no 1/2) asks for ``soft_threshold(w, lr * lambda)``.
@@ -102,4 +107,4 @@ def soft_threshold(x, threshold):
     """
     x = _checks.finite("x", x)
     threshold = _checks.number("threshold", threshold)
-    return x.sign() * torch.clamp(x.abs() - threshold, min=0)
+    return x - x.clamp(-threshold, threshold)

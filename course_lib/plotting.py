@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import matplotlib
 import matplotlib.pyplot as plt
-import torch
 from matplotlib import cycler
 
 from course_lib import _checks
@@ -39,7 +38,7 @@ WIDTH = 5.6  # inches: fits a phone without letters below 9 CSS pixels
 @contextmanager
 def _style():
     """Draw in the book's style, and keep the interactive mode that loading a backend may turn on."""
-    with plt.rc_context(STYLE):
+    with plt.style.context(["default", STYLE]):
         yield
         interactive = plt.isinteractive()
     matplotlib.interactive(interactive)
@@ -117,6 +116,7 @@ def boundaries(X, y, classifiers, *, xlim, ylim, title="", ax=None):
     ['bisector']
     """
     X, y = _plane(X, y)
+    _checks.mapping("classifiers", classifiers, empty=True)
     with _style():
         ax = panels(height=WIDTH * 0.75)[1] if ax is None else ax
         for index, (label, (weight, bias)) in enumerate(classifiers.items()):
@@ -128,7 +128,7 @@ def boundaries(X, y, classifiers, *, xlim, ylim, title="", ax=None):
     return ax
 
 
-def drift(histories, X, y, *, epochs, reference=None, xlim, ylim):
+def drift(histories, X, y, *, epochs, classifiers=None, xlim, ylim):
     """Draw how a perceptron's boundary moved in training, and how its weights grew.
 
     Above, the boundary after each of the given epochs, fading in from the first to the last; below,
@@ -142,8 +142,8 @@ def drift(histories, X, y, *, epochs, reference=None, xlim, ylim):
     y : Tensor of shape (n_samples,)
     epochs : sequence of int
         Increasing, each below the number of epochs recorded.
-    reference : (weight, bias), optional
-        A classifier to compare with, drawn dashed.
+    classifiers : dict of str to (weight, bias), optional
+        Named classifiers to compare with, drawn in black.
     xlim, ylim : (float, float)
 
     Returns
@@ -169,8 +169,8 @@ def drift(histories, X, y, *, epochs, reference=None, xlim, ylim):
     (2, 1)
     """
     X, y = _plane(X, y)
-    if not histories:
-        raise ValueError("histories must not be empty")
+    _checks.mapping("histories", histories)
+    classifiers = _checks.mapping("classifiers", classifiers or {}, empty=True)
     epochs = [_checks.count("epochs", epoch, minimum=0) for epoch in epochs]
     shortest = min(len(history.loss) for history in histories.values())
     if not epochs or epochs != sorted(set(epochs)) or epochs[-1] >= shortest:
@@ -178,13 +178,13 @@ def drift(histories, X, y, *, epochs, reference=None, xlim, ylim):
     with _style():
         figure, axes = panels(2, height=2.8, ncols=len(histories), squeeze=False, sharey="row")
         for column, (title, history) in zip(axes.T, histories.items(), strict=True):
-            weight, bias = history["linear.weight"].flatten(1), history["linear.bias"].flatten()
+            weights, biases = history["linear.weight"].flatten(1), history["linear.bias"].flatten()
             for rank, epoch in enumerate(epochs, start=1):
                 ends = epoch in (epochs[0], epochs[-1])
                 _boundary(
                     column[0],
-                    weight[epoch],
-                    bias[epoch],
+                    weights[epoch],
+                    biases[epoch],
                     xlim,
                     ylim,
                     color=COLORS[3],
@@ -193,11 +193,11 @@ def drift(histories, X, y, *, epochs, reference=None, xlim, ylim):
                     linewidth=2.4 if epoch == epochs[-1] else 1.2,
                     label=f"epoch {epoch}" if ends else None,
                 )
-            if reference is not None:
-                _boundary(column[0], *reference, xlim, ylim, color="black", linestyle="--", label="bisector")
+            for dashes, (label, (weight, bias)) in zip(DASHES[1:], classifiers.items(), strict=False):
+                _boundary(column[0], weight, bias, xlim, ylim, color="black", linestyle=dashes, label=label)
             _points(column[0], X, y)
             _frame(column[0], xlim, ylim, title)
-            column[1].plot(weight.abs().sum(dim=1), color=COLORS[0])
+            column[1].plot(weights.abs().sum(dim=1), color=COLORS[0])
             column[1].set(xlabel="epoch")
         figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         axes[1, 0].set(ylabel="$|w_1| + |w_2|$", ylim=(0, None))
@@ -236,8 +236,7 @@ def curves(series, *, xlabel, ylabel, references=None, xscale="linear", title=""
     >>> ax.get_ylabel()
     'area (m²)'
     """
-    if not series:
-        raise ValueError("series must not be empty")
+    _checks.mapping("series", series)
     if xscale not in ("linear", "log"):
         raise ValueError(f'xscale must be "linear" or "log", got {xscale!r}')
     with _style():
@@ -246,7 +245,7 @@ def curves(series, *, xlabel, ylabel, references=None, xscale="linear", title=""
             x, y = _checks.finite(f"x of {label!r}", x, ndim=1), _checks.finite(f"y of {label!r}", y, ndim=1)
             if len(x) != len(y):
                 raise ValueError(f"series {label!r} must have as many x as y, got {len(x)} and {len(y)}")
-            ax.plot(x, y, color=COLORS[index % 6], linestyle=DASHES[index % 6], label=label)
+            ax.plot(x.detach(), y.detach(), color=COLORS[index % 6], linestyle=DASHES[index % 6], label=label)
         ax.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, title=title)
         for label, height in (references or {}).items():
             height = _checks.number(f"references[{label!r}]", height, minimum=-float("inf"))
@@ -273,7 +272,7 @@ def _points(ax, X, y):
 
 
 def _boundary(ax, weight, bias, xlim, ylim, **style):
-    ends = boundary_segment(torch.as_tensor(weight), torch.as_tensor(bias), xlim, ylim)
+    ends = boundary_segment(weight, bias, xlim, ylim)
     x, y = ([], []) if ends is None else ends.T
     ax.plot(x, y, **style)
 

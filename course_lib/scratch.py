@@ -56,22 +56,28 @@ def logistic_descent(X, y, *, lr, n_steps, weight_decay=0.0, decay_bias=True, st
     lr = _checks.number("lr", lr, strict=True)
     n_steps = _checks.count("n_steps", n_steps)
     weight_decay = _checks.number("weight_decay", weight_decay)
+    _checks.flag("decay_bias", decay_bias)
     n_samples, n_features = X.shape
     Z = np.column_stack([X, np.ones(n_samples)]) * (2 * y - 1)[:, None]
     theta = np.zeros(n_features + 1)
     if start is not None:
-        theta += _checks.finite("start", start, ndim=1).double().numpy()
-    record = np.arange(1, n_steps + 1) if record is None else np.asarray(record)
-    if len(record) == 0 or record[0] < 1 or record[-1] > n_steps or (np.diff(record) <= 0).any():
+        start = _checks.finite("start", start, ndim=1).detach().cpu().double().numpy()
+        if len(start) != len(theta):
+            raise ValueError(f"start must have {len(theta)} entries, weights and bias, got {len(start)}")
+        theta += start
+    record = np.arange(1, n_steps + 1) if record is None else np.array(record)
+    if record.ndim != 1 or (record.size and record.dtype.kind not in "iu"):
+        raise TypeError(f"record must be a sequence of integers, got {record!r}")
+    if record.size == 0 or record[0] < 1 or record[-1] > n_steps or (np.diff(record) <= 0).any():
         raise ValueError(f"record must increase from 1 or more to n_steps or less, got {record.tolist()}")
 
-    ascent = Z.T * (lr / n_samples)
     keep = np.full(n_features + 1, 1 - lr * weight_decay)
     if not decay_bias:
         keep[-1] = 1.0
     recorded = np.empty((len(record), n_features + 1))
     done = 0
-    with np.errstate(over="ignore"):  # exp may reach infinity, and 1 / (1 + inf) is the 0 it should be
+    with np.errstate(over="ignore", invalid="ignore"):  # 1 / (1 + inf) is 0, as it should be
+        ascent = Z.T * (lr / n_samples)
         for row, stop in enumerate(record):
             for _ in range(stop - done):
                 wrong = 1 / (1 + np.exp(Z @ theta))

@@ -1,6 +1,6 @@
 """Tables as plain text, so that a notebook's numbers can be compared and checked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 __all__ = ["table"]
 
@@ -34,6 +34,8 @@ def table(rows):
        0.1  -6.62°
       0.25   0.93°
     """
+    if isinstance(rows, str | Mapping) or not isinstance(rows, Iterable):
+        raise TypeError(f"rows must be a sequence of dicts, got {rows!r}")
     rows = list(rows)
     if not rows:
         raise ValueError("rows must not be empty")

@@ -36,7 +36,8 @@ def train(model, X, y, optimizer, *, loss_fn=F.binary_cross_entropy, n_epochs=10
     r"""Train a model in place with any torch optimizer, and record every epoch.
 
     Each step is the usual one: ``optimizer.zero_grad()``, ``loss_fn(model(X), y).backward()``,
-    ``optimizer.step()``. Batches are taken in the order of the rows.
+    ``optimizer.step()``, the first two as a closure for optimizers that evaluate them more than once.
+    Batches are taken in the order of the rows.
 
     Parameters
     ----------
@@ -79,7 +80,8 @@ def train(model, X, y, optimizer, *, loss_fn=F.binary_cross_entropy, n_epochs=10
     '0.0508'
     """
     _check_model(model, optimizer)
-    X, y = _checks.finite("X", X), _checks.finite("y", y)
+    X, y = _samples("X", X), _samples("y", y)
+    _checks.function("loss_fn", loss_fn)
     if len(X) != len(y):
         raise ValueError(f"X and y must have as many rows, got {len(X)} and {len(y)}")
     n_epochs = _checks.count("n_epochs", n_epochs)
@@ -90,17 +92,41 @@ def train(model, X, y, optimizer, *, loss_fn=F.binary_cross_entropy, n_epochs=10
     for epoch in range(n_epochs):
         total = 0.0
         for X_batch, y_batch in zip(X.split(batch_size), y.split(batch_size), strict=True):
-            optimizer.zero_grad()
-            loss = loss_fn(model(X_batch), y_batch)
-            loss.backward()
-            optimizer.step()
+            loss = optimizer.step(lambda X=X_batch, y=y_batch: _gradients(model, X, y, optimizer, loss_fn))
             total += loss.item() * len(X_batch)
         if not math.isfinite(total):
             raise ValueError(f"optimizer: the loss is {total} at epoch {epoch}; a smaller lr may help")
         losses[epoch] = total / len(X)
         for name, parameter in model.named_parameters():
             traces[name][epoch] = parameter.detach()
+    _check_finite(model)
     return History(losses, traces)
+
+
+def _gradients(model, X, y, optimizer, loss_fn):
+    """Return the loss of a batch and leave its gradients in the model."""
+    optimizer.zero_grad()
+    try:
+        loss = loss_fn(model(X), y)
+    except RuntimeError:
+        _check_finite(model)  # binary_cross_entropy refuses NaN with an error of its own
+        raise
+    loss.backward()
+    return loss
+
+
+def _check_finite(model):
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise ValueError(f"optimizer: {name} is no longer finite; a smaller lr may help")
+
+
+def _samples(name, value):
+    """Return `value` with one row a sample; class labels and indices stay integers."""
+    tensor = _checks.finite(name, value)
+    if tensor.ndim == 0:
+        raise ValueError(f"{name} must have one row a sample, got the number {tensor.item():g}")
+    return value if isinstance(value, torch.Tensor) else tensor
 
 
 def _check_model(model, optimizer):

@@ -253,4 +253,4 @@ def test_optimum_of_float32_points_is_the_float64_answer_rounded(penalty):
 @pytest.mark.parametrize("penalty", ["l1", "l2"])
 def test_a_lambda_beyond_float64_is_refused(penalty):
     with pytest.raises(ValueError, match="weight_decay is too small beside this data for float64"):
-        logistic_optimum(X2, Y2, 1e-300, penalty=penalty)
+        logistic_optimum(X2, Y2, 5e-324, penalty=penalty)

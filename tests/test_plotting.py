@@ -182,17 +182,20 @@ def test_drift_has_one_column_a_history_titled_with_its_name():
     assert [ax.get_title() for ax in axes[0]] == list(histories)
 
 
-@pytest.mark.parametrize("reference", [None, CLASSIFIERS["diagonal"]])
-def test_drift_draws_the_boundary_after_each_epoch_and_the_reference(reference):
+DIAGONAL = {"diagonal": CLASSIFIERS["diagonal"]}
+
+
+@pytest.mark.parametrize("classifiers", [None, DIAGONAL])
+def test_drift_draws_the_boundary_after_each_epoch_and_the_classifiers(classifiers):
     epochs, runs = [0, 2, 3, 7], {"plain": history(), "decayed": history(seed=0.2)}
-    axes = drift(runs, X, Y, epochs=epochs, reference=reference, xlim=XLIM, ylim=YLIM)
+    axes = drift(runs, X, Y, epochs=epochs, classifiers=classifiers, xlim=XLIM, ylim=YLIM)
     for ax, run in zip(axes[0], runs.values(), strict=True):
-        assert len(ax.lines) == len(epochs) + (reference is not None)
+        assert len(ax.lines) == len(epochs) + (classifiers is not None)
         for line, epoch in zip(ax.lines, epochs, strict=False):
             weight, bias = run["linear.weight"][epoch, 0], run["linear.bias"][epoch, 0]
             assert_draws(line, boundary_segment(weight, bias, XLIM, YLIM))
-        if reference is not None:
-            assert_draws(ax.lines[-1], boundary_segment(*reference, XLIM, YLIM))
+        if classifiers is not None:
+            assert_draws(ax.lines[-1], boundary_segment(*DIAGONAL["diagonal"], XLIM, YLIM))
             assert ax.lines[-1].get_linestyle() == "--"
             assert to_rgba(ax.lines[-1].get_color()) == (0, 0, 0, 1)
         assert {line.get_linestyle() for line in ax.lines[: len(epochs)]} == {"-"}
@@ -211,16 +214,16 @@ def test_drift_fades_in_from_the_first_epoch_to_the_last(n_shown):
 
 
 @pytest.mark.parametrize(
-    ("epochs", "reference", "labels"),
+    ("epochs", "classifiers", "labels"),
     [
-        ([1, 2, 5], CLASSIFIERS["diagonal"], ["epoch 1", "epoch 5", "bisector", "label 1", "label 0"]),
+        ([1, 2, 5], DIAGONAL, ["epoch 1", "epoch 5", "diagonal", "label 1", "label 0"]),
         ([1, 2, 5], None, ["epoch 1", "epoch 5", "label 1", "label 0"]),
         ([4], None, ["epoch 4", "label 1", "label 0"]),
     ],
 )
-def test_drift_names_the_first_and_last_epoch_once_for_all_columns(epochs, reference, labels):
+def test_drift_names_the_first_and_last_epoch_once_for_all_columns(epochs, classifiers, labels):
     runs = {"plain": history(), "decayed": history(seed=1)}
-    axes = drift(runs, X, Y, epochs=epochs, reference=reference, xlim=XLIM, ylim=YLIM)
+    axes = drift(runs, X, Y, epochs=epochs, classifiers=classifiers, xlim=XLIM, ylim=YLIM)
     assert legend_labels(axes[0, 0].figure) == labels
 
 
