@@ -221,7 +221,7 @@ def max_margin(X, y, *, count_bias=False):
     y : Tensor of shape (n_samples,)
         Labels 0 and 1, both present.
     count_bias : bool, default=False
-        Whether the bias is part of the norm that is minimised.
+        Whether the bias is part of the norm that is minimized.
 
     Returns
     -------
@@ -262,9 +262,9 @@ def max_margin(X, y, *, count_bias=False):
     X, y = _checks.samples(X, y)
     _checks.two_classes(y)
     if not _checks.flag("count_bias", count_bias):
-        centre = X.double().mean(dim=0)
-        weight, bias = _free_max_margin(X.double() - centre, y)
-        return weight.to(X), (bias - weight @ centre).to(X)
+        center = X.double().mean(dim=0)
+        weight, bias = _free_max_margin(X.double() - center, y)
+        return weight.to(X), (bias - weight @ center).to(X)
     scale = X.double().abs().max().clamp(min=1.0)
     rows = augment(X.double() / scale, float(1 / scale)) * (2 * y[:, None].double() - 1)
     v = _shortest(lambda v: rows[(rows @ v).argmin()], rows[0]) / scale

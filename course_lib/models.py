@@ -1,4 +1,4 @@
-"""The torch models of the book; each is initialised from a seed and leaves the global generator alone."""
+"""The torch models of the book; each is initialized from a seed and leaves the global generator alone."""
 
 import torch
 from torch import nn

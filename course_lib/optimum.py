@@ -1,4 +1,4 @@
-"""Where training would end: minimisers of penalised losses, found without training."""
+"""Where training would end: minimizers of penalized losses, found without training."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ __all__ = ["logistic_objective", "logistic_optimum"]
 
 
 def logistic_objective(X, y, weight, bias, weight_decay, *, penalty="l2", decay_bias=False):
-    r"""Return the penalised logistic loss.
+    r"""Return the penalized logistic loss.
 
     .. math:: J = \frac1n\sum_i \log\bigl(1 + e^{-s_i(w \cdot x_i + b)}\bigr) + \lambda\,\Omega,
         \qquad s_i = 2y_i - 1
@@ -64,7 +64,7 @@ def logistic_objective(X, y, weight, bias, weight_decay, *, penalty="l2", decay_
 
 
 def logistic_optimum(X, y, weight_decay, *, penalty="l2", decay_bias=False):
-    r"""Return the minimiser of `logistic_objective`.
+    r"""Return the minimizer of `logistic_objective`.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def logistic_optimum(X, y, weight_decay, *, penalty="l2", decay_bias=False):
         "l1", never multiplied by lr. For "l2" it is what torch.optim.SGD calls ``weight_decay``.
     penalty : {"l2", "l1"}, default="l2"
     decay_bias : bool, default=False
-        Whether the bias is penalised like the weights.
+        Whether the bias is penalized like the weights.
 
     Returns
     -------
@@ -112,21 +112,21 @@ def logistic_optimum(X, y, weight_decay, *, penalty="l2", decay_bias=False):
     _checks.two_classes(y)
     weight_decay = _checks.number("weight_decay", weight_decay, strict=True)
     _check_penalty(penalty)
-    # A free bias absorbs a shift of the data, and centred data is better conditioned.
-    centre = X.double().mean(dim=0) * (0.0 if _checks.flag("decay_bias", decay_bias) else 1.0)
-    Z = (2 * y[:, None] - 1).double() * augment(X.double() - centre)
+    # A free bias absorbs a shift of the data, and centered data is better conditioned.
+    center = X.double().mean(dim=0) * (0.0 if _checks.flag("decay_bias", decay_bias) else 1.0)
+    Z = (2 * y[:, None] - 1).double() * augment(X.double() - center)
     decay = torch.full(Z.shape[1:], weight_decay, dtype=torch.float64)
     if not decay_bias:
         decay[-1] = 0
     theta = _newton(Z, decay) if penalty == "l2" else _sparse(Z, decay)
     if weight_decay < torch.finfo(torch.float64).tiny or theta is None or not torch.isfinite(theta).all():
         raise ValueError(f"weight_decay is too small beside this data for float64, got {weight_decay!r}")
-    weight, bias = theta[:-1], theta[-1] - theta[:-1] @ centre
+    weight, bias = theta[:-1], theta[-1] - theta[:-1] @ center
     return weight.to(X), bias.to(X)
 
 
 def _newton(Z, decay=0.0, slope=0.0, start=None, max_steps=2000):
-    """Minimise mean softplus(-Z theta) + sum(decay theta^2) / 2 + slope . theta, or return None."""
+    """Minimize mean softplus(-Z theta) + sum(decay theta^2) / 2 + slope . theta, or return None."""
     theta = torch.zeros(Z.shape[1], dtype=torch.float64) if start is None else start
     decay = torch.as_tensor(decay).expand_as(theta)
 
@@ -156,7 +156,7 @@ def _newton(Z, decay=0.0, slope=0.0, start=None, max_steps=2000):
 
 
 def _sparse(Z, decay):
-    """Minimise mean softplus(-Z theta) + sum(decay |theta|), or return None."""
+    """Minimize mean softplus(-Z theta) + sum(decay |theta|), or return None."""
     from scipy.optimize import minimize  # here, so that importing this module stays cheap
     from scipy.special import expit
 

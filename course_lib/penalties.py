@@ -19,7 +19,7 @@ def decay_groups(module, weight_decay, *, decays=None):
     module : nn.Module
         Its trainable parameters are split; frozen ones are left out, shared ones appear once.
     weight_decay : float
-        :math:`\lambda \ge 0`, handed to the optimizer as it is: torch.optim.SGD then minimises
+        :math:`\lambda \ge 0`, handed to the optimizer as it is: torch.optim.SGD then minimizes
         :math:`J = \text{loss} + \tfrac{\lambda}{2}\|w\|^2` with the bias free (there is a 1/2; the
         step multiplies by lr).
     decays : callable, optional

@@ -1,6 +1,6 @@
-"""Every figure of the book. Opaque, safe for colour-blind readers, legible on a phone.
+"""Every figure of the book. Opaque, safe for color-blind readers, legible on a phone.
 
-Colour never stands alone: classes differ in marker, lines in dash pattern.
+Color never stands alone: classes differ in marker, lines in dash pattern.
 """
 
 from contextlib import contextmanager
@@ -88,7 +88,7 @@ def boundaries(X, y, classifiers, *, xlim, ylim, title="", ax=None):
     y : Tensor of shape (n_samples,)
         Labels 0 (squares) and 1 (circles).
     classifiers : dict of str to (weight, bias)
-        Drawn in this order, each with its own colour and dash pattern. A boundary that misses the
+        Drawn in this order, each with its own color and dash pattern. A boundary that misses the
         rectangle is named in the legend but cannot be seen.
     xlim, ylim : (float, float)
         The rectangle shown; both axes have the same scale, so that right angles look right.
@@ -210,7 +210,7 @@ def curves(series, *, xlabel, ylabel, references=None, xscale="linear", title=""
     Parameters
     ----------
     series : dict of str to (x, y)
-        Each a curve, in its own colour and dash pattern.
+        Each a curve, in its own color and dash pattern.
     xlabel, ylabel : str
         Name and unit of each axis.
     references : dict of str to float, optional

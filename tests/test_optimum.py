@@ -70,7 +70,7 @@ def test_objective_adds_lambda_times_the_penalty(penalty, decay_bias, omega):
     assert_near(logistic_objective(X2, Y2, weight, -2.0, 0.3, **options) - plain, 0.3 * omega)
 
 
-def test_objective_penalises_weights_only_and_by_l2_unless_told():
+def test_objective_penalizes_weights_only_and_by_l2_unless_told():
     weight = torch.tensor([3.0, -4.0], dtype=torch.float64)
     explicit = logistic_objective(X2, Y2, weight, -2.0, 0.3, penalty="l2", decay_bias=False)
     assert torch.equal(logistic_objective(X2, Y2, weight, -2.0, 0.3), explicit)
@@ -212,7 +212,7 @@ def test_known_optima_of_the_two_points_with_the_bias_decayed(weight_decay, thet
     assert_near(torch.cat([weight, bias[None]]), theta, atol=5e-6)
 
 
-def test_optimum_penalises_weights_only_and_by_l2_unless_told():
+def test_optimum_penalizes_weights_only_and_by_l2_unless_told():
     X, y = noisy()
     default, explicit = (
         logistic_optimum(X, y, 0.1),

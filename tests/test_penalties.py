@@ -109,8 +109,8 @@ def test_training_with_the_groups_equals_half_lambda_norm_squared_in_the_loss():
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 1.0, 2.5])
-def test_soft_threshold_minimises_its_proximal_objective(threshold):
-    """A function of curvature 1 lies above its value at the minimiser by half the squared distance."""
+def test_soft_threshold_minimizes_its_proximal_objective(threshold):
+    """A function of curvature 1 lies above its value at the minimizer by half the squared distance."""
     x, z = X_GRID[:, None], torch.linspace(-8, 8, 1601, dtype=torch.float64)
 
     def objective(z):

@@ -66,7 +66,7 @@ def marker_path(marker):
 
 
 def assert_shows_the_points(ax):
-    """Label 1 as circles, label 0 as squares, in different colours, above the lines."""
+    """Label 1 as circles, label 0 as squares, in different colors, above the lines."""
     ones, zeros = ax.collections
     np.testing.assert_array_equal(ones.get_offsets(), X[Y == 1])
     np.testing.assert_array_equal(zeros.get_offsets(), X[Y == 0])
@@ -137,7 +137,7 @@ def test_boundaries_draws_each_classifiers_line_in_order():
         assert_draws(line, boundary_segment(weight, bias, XLIM, YLIM))
 
 
-def test_boundaries_tells_six_lines_apart_by_dashes_and_by_colour():
+def test_boundaries_tells_six_lines_apart_by_dashes_and_by_color():
     ax = boundaries(X, Y, CLASSIFIERS, xlim=XLIM, ylim=YLIM)
     assert len({line.get_color() for line in ax.lines}) == 6
     assert len({str(line._unscaled_dash_pattern) for line in ax.lines}) == 6
@@ -258,7 +258,7 @@ def test_curves_draws_each_series():
         assert_draws(line, np.column_stack([x, y]))
 
 
-def test_curves_tells_six_series_apart_by_dashes_and_by_colour():
+def test_curves_tells_six_series_apart_by_dashes_and_by_color():
     ax = curves(SERIES, xlabel="x", ylabel="y")
     assert len({line.get_color() for line in ax.lines}) == 6
     assert len({str(line._unscaled_dash_pattern) for line in ax.lines}) == 6

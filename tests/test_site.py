@@ -233,8 +233,8 @@ def test_math_is_there_to_be_rendered(page, browser, address):
         assert visit.open(f"{page}.html").locator("mjx-container").count() >= 10
 
 
-def luminance(colour):
-    red, green, blue = (int(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3])
+def luminance(color):
+    red, green, blue = (int(part) for part in color[color.index("(") + 1 : -1].split(",")[:3])
     return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255
 
 

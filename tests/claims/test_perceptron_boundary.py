@@ -66,8 +66,8 @@ def test_bias_counts():
         assert to_counted[-1] < 10 < 25 < to_free[-1]
 
 
-def test_rotation():
-    """A line with equal margins on two points passes through their midpoint, so the drift is a rotation about it."""
+def test_midpoint():
+    """A line with equal margins on two points passes through their midpoint: the bisector does, the limit of descent does, and the running boundary only approaches it."""
     for count_bias in (True, False):
         weight, bias = max_margin(Xd, y, count_bias=count_bias)
         torch.testing.assert_close(Xd @ weight + bias, torch.tensor([1.0, -1.0], dtype=torch.float64))
@@ -101,7 +101,7 @@ def test_one_over_log():
 
 
 def test_two_svms():
-    """On the two points, scikit-learn's SVC and LinearSVC differ by 42.51 degrees, because LinearSVC counts the bias."""
+    """On the two points, with C large enough to forbid errors, scikit-learn's SVC and LinearSVC differ by 42.51 degrees, because LinearSVC counts the bias."""
     svc = SVC(kernel="linear", C=1e10).fit(Xd, y)
     linear_svc = LinearSVC(loss="hinge", C=1e6, max_iter=1_000_000, random_state=0).fit(Xd, y)
     assert angle_between(svc.coef_[0], linear_svc.coef_[0]) == pytest.approx(42.510447, abs=3e-3)
@@ -179,7 +179,7 @@ def test_waiting_time():
     assert twenty < 0.01
 
 
-def test_midpoint_centring():
+def test_midpoint_centering():
     """With the origin at the midpoint, descent from zero has the bisector's angle at every step."""
     path = torch.from_numpy(logistic_descent(Xd - MIDPOINT, y, lr=1.0, n_steps=2000))
     assert (angle(path[:, :2]) - BISECTOR).abs().max() < 1e-9
@@ -188,18 +188,18 @@ def test_midpoint_centring():
     assert (angle(decayed[:, :2]) - BISECTOR).abs().max() < 1e-9
 
 
-def test_mean_centring():
-    """Mean-centring is no cure: two easy negatives turn the limit of descent to 67.80 degrees."""
+def test_mean_centering():
+    """Mean-centering is no cure: two easy negatives turn the limit of descent to 67.80 degrees."""
     X4 = torch.cat([Xd, torch.tensor([[-3.0, -2.0], [-4.0, 1.0]], dtype=torch.float64)])
     y4 = torch.tensor([1.0, 0.0, 0.0, 0.0])
     assert angle(max_margin(X4, y4)[0]) == pytest.approx(BISECTOR.item(), abs=1e-9)
     assert angle(max_margin(X4, y4, count_bias=True)[0]) == pytest.approx(-15.945396, abs=1e-6)
-    mean_centred, _ = max_margin(X4 - X4.mean(dim=0), y4, count_bias=True)
-    assert angle(mean_centred) == pytest.approx(67.7965, abs=1e-3)
-    midpoint_centred, _ = max_margin(X4 - MIDPOINT, y4, count_bias=True)
-    assert angle(midpoint_centred) == pytest.approx(BISECTOR.item(), abs=1e-9)
+    mean_centered, _ = max_margin(X4 - X4.mean(dim=0), y4, count_bias=True)
+    assert angle(mean_centered) == pytest.approx(67.7965, abs=1e-3)
+    midpoint_centered, _ = max_margin(X4 - MIDPOINT, y4, count_bias=True)
+    assert angle(midpoint_centered) == pytest.approx(BISECTOR.item(), abs=1e-9)
     path = logistic_descent(X4 - X4.mean(dim=0), y4, lr=0.1, n_steps=100_000, record=[1000, 10_000, 100_000])
-    gaps = (angle(torch.from_numpy(path)[:, :2]) - angle(mean_centred)).abs()
+    gaps = (angle(torch.from_numpy(path)[:, :2]) - angle(mean_centered)).abs()
     assert (gaps.diff() < 0).all()
 
 
