@@ -193,8 +193,9 @@ def drift(histories, X, y, *, epochs, classifiers=None, xlim, ylim):
                     linewidth=2.4 if epoch == epochs[-1] else 1.2,
                     label=f"epoch {epoch}" if ends else None,
                 )
-            for dashes, (label, (weight, bias)) in zip(DASHES[1:], classifiers.items(), strict=False):
-                _boundary(column[0], weight, bias, xlim, ylim, color="black", linestyle=dashes, label=label)
+            for index, (label, (weight, bias)) in enumerate(classifiers.items(), start=1):
+                style = {"color": "black", "linestyle": DASHES[index % 6], "label": label}
+                _boundary(column[0], weight, bias, xlim, ylim, **style)
             _points(column[0], X, y)
             _frame(column[0], xlim, ylim, title)
             column[1].plot(weights.abs().sum(dim=1), color=COLORS[0])

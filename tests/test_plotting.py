@@ -201,6 +201,12 @@ def test_drift_draws_the_boundary_after_each_epoch_and_the_classifiers(classifie
         assert {line.get_linestyle() for line in ax.lines[: len(epochs)]} == {"-"}
 
 
+def test_drift_draws_every_classifier_however_many():
+    many = {f"line {k}": CLASSIFIERS["diagonal"] for k in range(8)}
+    ax = drift({"run": history()}, X, Y, epochs=[1], classifiers=many, xlim=XLIM, ylim=YLIM)[0, 0]
+    assert [line.get_label() for line in ax.lines[1:]] == list(many)
+
+
 @pytest.mark.parametrize("n_shown", range(2, 9))
 def test_drift_fades_in_from_the_first_epoch_to_the_last(n_shown):
     ax = drift({"run": history()}, X, Y, epochs=range(n_shown), xlim=XLIM, ylim=YLIM)[0, 0]

@@ -62,6 +62,9 @@ def test_a_number_asserted_in_a_claim_counts_and_one_in_a_docstring_does_not(tmp
     path = tmp_path / "test_claims.py"
     path.write_text('def test_a():\n    """It is 7.77."""\n    assert f() == approx(-15.945396)\n')
     assert prose.unchecked(notebook_of("-15.95 and 7.77"), path) == [(0, "7.77")]
+    assert prose.unchecked(notebook_of("15.95"), path) == [(0, "15.95")], (
+        "a sign counts in a claim's test too"
+    )
 
 
 def test_half_a_unit_rounds_away_from_zero():

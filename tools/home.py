@@ -11,7 +11,6 @@ import re
 import sys
 from pathlib import Path
 
-import nbformat
 import yaml
 
 from tools import ROOT, notebooks
@@ -61,9 +60,8 @@ def write(home, root=ROOT):
 
     for chapter in notebooks.chapters(root):
         notebook = notebooks.read(chapter)
-        first = next(cell for cell in notebook.cells if cell.cell_type == "code")
-        first.source = setup_cell(home)
-        chapter.write_text(nbformat.writes(notebook, version=4) + "\n", encoding="utf-8")
+        notebooks.first_code_cell(notebook).source = setup_cell(home)
+        notebooks.write(notebook, chapter)
 
     readme = root / "README.md"
     block = r"(<!-- home -->\n).*?(<!-- /home -->)"

@@ -74,6 +74,11 @@ def title(notebook):
     return next(source for _, source in markdown(notebook)).splitlines()[0].removeprefix("# ")
 
 
+def first_code_cell(notebook):
+    """Return the setup cell, which is the same in every notebook."""
+    return next(cell for cell in notebook.cells if cell.cell_type == "code")
+
+
 def code(notebook):
     """Yield the source of every code cell without its IPython magics."""
     for cell in notebook.cells:

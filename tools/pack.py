@@ -22,7 +22,7 @@ sys.path.insert(0, str(FOLDER))"""
 
 
 def pack(notebook, root=ROOT):
-    """Return a copy whose first code cell writes the modules of course_lib that it needs and finds them."""
+    """Return a copy whose first code cell brings course_lib with it."""
     sources = []
     for path in sorted((Path(root) / "course_lib").glob("*.py")):
         text = path.read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ def pack(notebook, root=ROOT):
             raise ValueError(f"{path.name} contains ''', which would end the string it is packed in")
         sources.append(f"    {path.name!r}: r'''\n{text}''',")
     packed = copy.deepcopy(notebook)
-    first = next(cell for cell in packed.cells if cell.cell_type == "code")
+    first = notebooks.first_code_cell(packed)
     first.source = CELL.format(sources="\n".join(sources))
     first.metadata["cellView"] = "form"
     for cell in packed.cells:

@@ -10,7 +10,7 @@ import re
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
-from tools import ROOT, claims, notebooks
+from tools import notebooks
 
 # A sign counts only where a number starts, so that "a-0.5" or "1-0.5" are not read as negative.
 NUMBER = re.compile(
@@ -25,13 +25,17 @@ def numbers(text):
     for match in NUMBER.finditer(text):
         sign = "-" if match["sign"] else ""
         value = Decimal(f"{sign}{match['digits']}e{match['exponent'] or 0}")
-        yield match, value, max(0, -value.as_tuple().exponent)
+        yield match, value, _decimals(value)
+
+
+def _decimals(value):
+    return max(0, -value.as_tuple().exponent)
 
 
 def unchecked(notebook, claims_file=None):
     """Return (cell index, number as written) for every decimal in the prose that nothing computes."""
     known = [(value, decimals) for text in _outputs(notebook) for _, value, decimals in numbers(text)]
-    known += [(value, decimals) for value, decimals in _asserted(claims_file)]
+    known += _asserted(claims_file)
     missing = []
     for index, source in notebooks.markdown(notebook):
         prose = LINK_TARGET.sub("]", _without_code_blocks(source))
@@ -66,22 +70,15 @@ def _asserted(path):
     if path is None or not Path(path).exists():
         return
     text = Path(path).read_text(encoding="utf-8")
-    for node in ast.walk(ast.parse(text)):
+    negated = set()
+    for node in ast.walk(ast.parse(text)):  # breadth first: a sign comes before what it negates
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            negated.add(node.operand)
             literal = "-" + (ast.get_source_segment(text, node.operand) or "")
-        elif isinstance(node, ast.Constant) and isinstance(node.value, float):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, float) and node not in negated:
             literal = ast.get_source_segment(text, node) or ""
         else:
             continue
         if re.fullmatch(r"-?\d+\.\d+(e[-+]?\d+)?", literal):
             value = Decimal(literal)
-            yield value, max(0, -value.as_tuple().exponent)
-
-
-def report(root=ROOT):
-    """Return one line for each unchecked number of the book."""
-    lines = []
-    for chapter in notebooks.chapters(root):
-        missing = unchecked(notebooks.read(chapter), claims.tests_of(chapter, root))
-        lines += [f"{chapter.name}, cell {index}: {number} is not computed" for index, number in missing]
-    return lines
+            yield value, _decimals(value)

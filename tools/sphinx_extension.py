@@ -56,12 +56,8 @@ class Ledger(Directive):
             for claim in claims.claims(notebook):
                 lines += [f"({claim.id})=", f"**{claim.id}**: {claim.sentence}", ""]
                 if claim.test_name in tests:
-                    lines += [
-                        f":::{{dropdown}} {claim.test_name}",
-                        "```python",
-                        tests[claim.test_name].source,
-                    ]
-                    lines += ["```", ":::", ""]
+                    lines += [f":::{{dropdown}} {claim.test_name}", "```python"]
+                    lines += [tests[claim.test_name].source, "```", ":::", ""]
         section = nodes.section()
         section.document = self.state.document
         nested_parse_with_titles(self.state, StringList("\n".join(lines).splitlines(), "ledger"), section)
