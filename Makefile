@@ -6,10 +6,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+ROSETTA := .venv-rosetta
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# For commands that start one process a core: threads of several would wait for each other.
+ONE_THREAD := OMP_NUM_THREADS=1
+check_python = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 book" % sys.version_info[:2])'
 stage = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup book test serve notebooks format bench home lock clean
+.PHONY: help setup book test serve notebooks format bench rosetta home lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F '|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -17,7 +21,7 @@ help: ## list the commands
 setup: $(READY) ## create .venv and install everything; the other commands do it by themselves
 
 $(READY): requirements.txt constraints.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 book" % sys.version_info[:2])'
+	@$(check_python)
 	$(call stage,set-up: installing into $(VENV) (once))
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) -r requirements.txt -c constraints.txt
@@ -35,9 +39,9 @@ test: book ## lint, unit tests, docstring examples, notebooks, and the built sit
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	$(call stage,unit tests and docstring examples)
-	@$(BIN)/python -m pytest -p no:nbval -n auto --doctest-modules course_lib tests -m 'not site'
+	@$(ONE_THREAD) $(BIN)/python -m pytest -p no:nbval -n auto --doctest-modules course_lib tests -m 'not site'
 	$(call stage,notebooks: strict nbval)
-	@$(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 -n auto --dist loadscope book
+	@$(ONE_THREAD) $(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 -n auto --dist loadscope book
 	$(call stage,site: the built pages)
 	@$(BIN)/python -m pytest -p no:nbval -rs tests -m site
 
@@ -45,7 +49,7 @@ serve: book ## build, serve on this machine, and build again whenever a source c
 	@$(BIN)/python -m tools.serve
 
 notebooks: $(READY) ## execute every notebook, in parallel, and store its outputs in it
-	@$(BIN)/python -m tools.notebooks
+	@$(ONE_THREAD) $(BIN)/python -m tools.notebooks
 
 format: $(READY) ## format code and notebooks
 	@$(BIN)/ruff check --fix .
@@ -54,6 +58,16 @@ format: $(READY) ## format code and notebooks
 bench: $(READY) ## measure speeds, as ratios within one run
 	@$(BIN)/python -m tools.bench
 
+rosetta: $(ROSETTA)/ready ## fit the libraries that are not dependencies, in an environment of its own
+	@$(ROSETTA)/bin/python -m tools.rosetta
+
+$(ROSETTA)/ready: tools/rosetta-requirements.txt tools/rosetta-constraints.txt
+	@$(check_python)
+	$(call stage,rosetta: installing into $(ROSETTA) (once))
+	@$(PYTHON) -m venv $(ROSETTA)
+	@$(ROSETTA)/bin/python -m pip install --quiet --disable-pip-version-check -r $< -c tools/rosetta-constraints.txt
+	@touch $@
+
 home: $(READY) ## write the public address everywhere: make home URL=https://github.com/OWNER/REPO
 	@$(BIN)/python -m tools.home $(URL)
 
@@ -61,4 +75,4 @@ lock: $(READY) ## pin in constraints.txt what requirements.txt brings with it
 	@$(BIN)/python -m tools.lock
 
 clean: ## remove what was built and installed
-	rm -rf _build $(VENV) course_lib.egg-info .pytest_cache .ruff_cache
+	rm -rf _build $(VENV) $(ROSETTA) course_lib.egg-info .pytest_cache .ruff_cache

@@ -1,5 +1,6 @@
 """What "lambda" means in each library, and how to convert one into another."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -143,24 +144,24 @@ _KNOBS = [
     Knob("sklearn.MLPClassifier.alpha", "mean loss + (alpha / 2 batch_size) |w|^2", losses=LOG, per=("batch_size",), tolerance=1e-6),
     Knob("sklearn.MLPRegressor.alpha", "mean (y - f)^2 / 2 + (alpha / 2 batch_size) |w|^2", losses=HALF_SQUARES, per=("batch_size",), tolerance=1e-6),
     # Keras, optax, timm
-    Knob("keras.L2.l2", "mean loss + l2 |w|^2", factor=2.0, **WRITTEN, **ROSETTA),
-    Knob("keras.L1.l1", "mean loss + l1 |w|_1", "l1", **WRITTEN, **ROSETTA),
-    Knob("keras.SGD.weight_decay", "w -= lr weight_decay w, then SGD's step", times=(NET_MOMENTUM,), **YOURS, **ROSETTA),
-    Knob("keras.AdamW.weight_decay", "w -= lr weight_decay w, then Adam's step", "decoupled", **YOURS, **ROSETTA),
+    Knob("keras.L2.l2", "mean loss + l2 |w|^2", factor=2.0, **WRITTEN, tolerance=1e-6, **ROSETTA),
+    Knob("keras.L1.l1", "mean loss + l1 |w|_1", "l1", **WRITTEN, tolerance=1e-6, **ROSETTA),
+    Knob("keras.SGD.weight_decay", "w -= lr weight_decay w, then SGD's step", times=(NET_MOMENTUM,), **YOURS, tolerance=1e-6, **ROSETTA),
+    Knob("keras.AdamW.weight_decay", "w -= lr weight_decay w, then Adam's step", "decoupled", **YOURS, tolerance=1e-6, **ROSETTA),
     Knob("optax.add_decayed_weights.weight_decay", "gradient of the mean loss + weight_decay w, before sgd", **YOURS, **ROSETTA),
     Knob("optax.adamw.weight_decay", "Adam's step, and w -= lr weight_decay w", "decoupled", **YOURS, **ROSETTA),
     Knob("timm.SGDW.weight_decay", "w *= 1 - lr weight_decay, then SGD's step", times=(NET_MOMENTUM,), **YOURS, **ROSETTA),
     # boosting: w are the values of the leaves, or of a linear booster
-    Knob("xgboost.gbtree.lambda", "sum (y - f)^2 / 2 + (lambda/2) |leaves|^2", losses=HALF_SQUARES, per=("n_samples",), bias="none", **ROSETTA),
-    Knob("xgboost.gbtree.alpha", "sum (y - f)^2 / 2 + alpha |leaves|_1", "l1", HALF_SQUARES, per=("n_samples",), bias="none", **ROSETTA),
-    Knob("xgboost.gblinear.lambda", "mean loss + (lambda/2) |w|^2, squares halved", losses={**HALF_SQUARES, **LOG}, **ROSETTA),
-    Knob("lightgbm.lambda_l2", "sum (y - f)^2 / 2 + (lambda_l2/2) |leaves|^2", losses=HALF_SQUARES, per=("n_samples",), bias="none", **ROSETTA),
-    Knob("lightgbm.lambda_l1", "sum (y - f)^2 / 2 + lambda_l1 |leaves|_1", "l1", HALF_SQUARES, per=("n_samples",), bias="none", **ROSETTA),
+    Knob("xgboost.gbtree.lambda", "sum (y - f)^2 / 2 + (lambda/2) |leaves|^2", losses=HALF_SQUARES, per=("n_samples",), bias="none", tolerance=1e-6, **ROSETTA),
+    Knob("xgboost.gbtree.alpha", "sum (y - f)^2 / 2 + alpha |leaves|_1", "l1", HALF_SQUARES, per=("n_samples",), bias="none", tolerance=1e-6, **ROSETTA),
+    Knob("xgboost.gblinear.lambda", "mean loss + (lambda/2) |w|^2, squares halved", losses={**HALF_SQUARES, **LOG}, tolerance=2e-5, **ROSETTA),
+    Knob("lightgbm.lambda_l2", "sum (y - f)^2 / 2 + (lambda_l2/2) |leaves|^2", losses=HALF_SQUARES, per=("n_samples",), bias="none", tolerance=1e-7, **ROSETTA),
+    Knob("lightgbm.lambda_l1", "sum (y - f)^2 / 2 + lambda_l1 |leaves|_1", "l1", HALF_SQUARES, per=("n_samples",), bias="none", tolerance=1e-7, **ROSETTA),
     # statistics
     Knob("statsmodels.OLS.alpha (L1_wt=0)", "(1/2n) sum (y - f)^2 + (alpha/2) |w|^2", losses=HALF_SQUARES, **YOURS, **ROSETTA),
     Knob("statsmodels.OLS.alpha (L1_wt=1)", "(1/2n) sum (y - f)^2 + alpha |w|_1", "l1", HALF_SQUARES, **YOURS, **ROSETTA),
-    Knob("statsmodels.GLM.alpha (L1_wt=0)", "-loglike / n + (alpha/2) |w|^2", losses=LOG, **YOURS, **ROSETTA),
-    Knob("statsmodels.Logit.alpha (l1)", "-loglike + alpha |w|_1", "l1", LOG, per=("n_samples",), **YOURS, **ROSETTA),
+    Knob("statsmodels.GLM.alpha (L1_wt=0)", "-loglike / n + (alpha/2) |w|^2", losses=LOG, **YOURS, tolerance=2e-4, **ROSETTA),
+    Knob("statsmodels.Logit.alpha (l1)", "-loglike + alpha |w|_1", "l1", LOG, per=("n_samples",), **YOURS, tolerance=1e-6, **ROSETTA),
     Knob("glmnet.gaussian.lambda (l2 part)", "(1/2n) sum (y - f)^2 + lambda (1 - l1_ratio)/2 |w|^2 + ..., y in units of its deviation", losses=HALF_SQUARES, times=("(1 - l1_ratio)",), per=("target_std",), **ROSETTA),
     Knob("glmnet.gaussian.lambda (l1 part)", "(1/2n) sum (y - f)^2 + lambda l1_ratio |w|_1 + ...", "l1", HALF_SQUARES, times=("l1_ratio",), **ROSETTA),
     Knob("glmnet.binomial.lambda (l2 part)", "mean loss + lambda (1 - l1_ratio)/2 |w|^2 + ...", losses=LOG, times=("(1 - l1_ratio)",), **ROSETTA),
@@ -211,7 +212,8 @@ def convert(
     lr : float, optional
         The learning rate of a decay that it does not multiply.
     momentum, dampening : float, default=0.0
-        Those of SGD beside a decoupled decay; each from 0 to below 1.
+        Those of SGD beside a decoupled decay; each from 0 to below 1. Without momentum, dampening does
+        nothing, as in torch.
     l1_ratio : float, optional
         The share of L1 in an elastic net, from 0 to 1; glmnet calls it alpha.
     target_std : float, optional
@@ -251,12 +253,18 @@ def convert(
     _check_penalties(source, target)
     _check_bias(source, target, decay_bias)
     loss = _loss(source, target, loss)
-    weight = value ** (-1 if source.inverse else 1) * _rate(source, loss, quantities)
+    weight = _power(source, value) * _rate(source, loss, quantities)
     rate = _rate(target, loss, quantities)
     if rate == 0:
         raise ValueError(f"target: {target.name} = {target.formula} is 0 here, whatever its value")
-    result = (weight / rate) ** (-1 if target.inverse else 1)
-    return _checks.number("value, converted,", result)
+    return _checks.number("value, converted,", _power(target, weight / rate), strict=target.inverse)
+
+
+def _power(knob, value):
+    """Return the value, or its inverse for a knob such as C; infinity where float64 has none."""
+    if not knob.inverse:
+        return value
+    return 1 / value if value else math.inf
 
 
 def _rate(knob, loss, quantities):
@@ -283,7 +291,7 @@ def _quantities(n_samples, batch_size, lr, momentum, dampening, l1_ratio, target
         "n_samples": None if n_samples is None else _checks.count("n_samples", n_samples),
         "batch_size": None if batch_size is None else _checks.count("batch_size", batch_size),
         "lr": None if lr is None else _checks.number("lr", lr, strict=True),
-        NET_MOMENTUM: (1 - momentum) / (1 - dampening),
+        NET_MOMENTUM: (1 - momentum) / (1 - dampening) if momentum else 1.0,  # torch dampens momentum only
         "l1_ratio": l1_ratio,
         "(1 - l1_ratio)": None if l1_ratio is None else 1 - l1_ratio,
         "target_std": None if target_std is None else _checks.number("target_std", target_std, strict=True),

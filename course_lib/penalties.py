@@ -1,10 +1,11 @@
-"""Penalties: which parameters they reach, and what an L1 penalty does to a value."""
+"""Penalties: their value, which parameters they reach, and what L1 does to a value."""
 
+import torch
 from torch import nn
 
 from course_lib import _checks
 
-__all__ = ["decay_groups", "soft_threshold"]
+__all__ = ["decay_groups", "l1_penalty", "l2_penalty", "soft_threshold"]
 
 
 def decay_groups(module, weight_decay, *, decays=None):
@@ -67,6 +68,86 @@ def decay_groups(module, weight_decay, *, decays=None):
 
 def _is_weight(name, parameter):
     return parameter.ndim >= 2 and not name.endswith("bias")
+
+
+def l2_penalty(parameters, weight_decay):
+    r"""Return the L2 penalty that makes a loss do what torch's coupled ``weight_decay`` does.
+
+    .. math:: \frac{\lambda}{2} \sum_p \|p\|^2
+
+    Parameters
+    ----------
+    parameters : Tensor or iterable of Tensor
+        Those to penalize: all of ``model.parameters()`` has the biases in, as torch's optimizers do.
+    weight_decay : float
+        :math:`\lambda \ge 0`. There is a 1/2, and nothing is multiplied by lr.
+
+    Returns
+    -------
+    Tensor of shape ()
+        Differentiable; its gradient is :math:`\lambda p`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no parameter, one is not a tensor, or `weight_decay` is negative or not a number.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.penalties import l2_penalty
+    >>> l2_penalty([torch.tensor([1.0, -1.5]), torch.tensor([[-1.5]])], weight_decay=0.1)
+    tensor(0.2750)
+    """
+    parameters, weight_decay = _parameters(parameters), _checks.number("weight_decay", weight_decay)
+    return weight_decay / 2 * torch.stack([p.square().sum() for p in parameters]).sum()
+
+
+def l1_penalty(parameters, weight_decay):
+    r"""Return the L1 penalty.
+
+    .. math:: \lambda \sum_p \|p\|_1
+
+    Descending it makes no exact zeros: its gradient does not fade near zero, where torch takes it to be 0.
+    `course_lib.optimizers.ProximalSGD` does.
+
+    Parameters
+    ----------
+    parameters : Tensor or iterable of Tensor
+        Those to penalize: all of ``model.parameters()`` has the biases in.
+    weight_decay : float
+        :math:`\lambda \ge 0`. There is no 1/2, and nothing is multiplied by lr.
+
+    Returns
+    -------
+    Tensor of shape ()
+        Differentiable; its gradient is :math:`\lambda \operatorname{sign}(p)`, 0 at 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no parameter, one is not a tensor, or `weight_decay` is negative or not a number.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.penalties import l1_penalty
+    >>> l1_penalty([torch.tensor([1.0, -1.5]), torch.tensor([[-1.5]])], weight_decay=0.1)
+    tensor(0.4000)
+    """
+    parameters, weight_decay = _parameters(parameters), _checks.number("weight_decay", weight_decay)
+    return weight_decay * torch.stack([p.abs().sum() for p in parameters]).sum()
+
+
+def _parameters(parameters):
+    parameters = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
+    if not parameters:
+        raise ValueError("parameters must not be empty")
+    for parameter in parameters:
+        if not isinstance(parameter, torch.Tensor):
+            raise TypeError(f"parameters must be tensors, got {parameter!r}")
+        _checks.finite("parameters", parameter)
+    return parameters
 
 
 def soft_threshold(x, threshold):

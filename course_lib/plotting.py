@@ -12,7 +12,7 @@ from matplotlib import cycler
 from course_lib import _checks
 from course_lib.geometry import boundary_segment
 
-__all__ = ["boundaries", "curves", "drift", "panels"]
+__all__ = ["boundaries", "curves", "drift", "panels", "paths"]
 
 # Okabe and Ito's palette, in an order that stays apart in grey as well.
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000"]
@@ -256,6 +256,76 @@ def curves(series, *, xlabel, ylabel, references=None, xscale="linear", title=""
         if len(series) > 1:
             ax.legend(loc="best")
     return ax
+
+
+def paths(x, y, values, points, *, xlabel, ylabel, title="", levels=14, ax=None):
+    """Draw paths over the map of a function of two parameters.
+
+    Parameters
+    ----------
+    x, y : Tensor of shape (n_x,), (n_y,)
+        The axes of the map, increasing.
+    values : Tensor of shape (n_y, n_x)
+        The function: darker is lower, and between two lines it changes by a constant.
+    points : dict of str to Tensor of shape (n_points, 2)
+        Each a path, drawn from its first point to its last, which is marked by a dot.
+    xlabel, ylabel : str
+    title : str, default=""
+    levels : int, default=14
+        About how many lines the map has.
+    ax : Axes, optional
+        Where to draw; a new figure when None.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a shape or an axis is not as described.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.plotting import paths
+    >>> x, y = torch.linspace(-2, 2, 41), torch.linspace(-1, 1, 21)
+    >>> bowl = x**2 + 4 * y[:, None] ** 2
+    >>> line = torch.tensor([[2.0, 1.0], [0.0, 0.0]])
+    >>> ax = paths(x, y, bowl, {"straight": line}, xlabel="x", ylabel="y")
+    >>> ax.get_legend_handles_labels()[1]
+    ['straight']
+    """
+    x, y = _axis("x", x), _axis("y", y)
+    values = _checks.finite("values", values, ndim=2).detach()
+    if values.shape != (len(y), len(x)):
+        raise ValueError(f"values must have shape {(len(y), len(x))}, got {tuple(values.shape)}")
+    levels = _checks.count("levels", levels, minimum=2)
+    tracks = {}
+    for label, track in _checks.mapping("points", points, empty=True).items():
+        tracks[label] = _checks.finite(f"points[{label!r}]", track, ndim=2).detach()
+        if tracks[label].shape[1] != 2:
+            raise ValueError(f"points[{label!r}] must have 2 columns, got {tracks[label].shape[1]}")
+    with _style():
+        ax = panels(height=WIDTH * 0.7)[1] if ax is None else ax
+        ax.grid(False)
+        ax.contourf(x, y, values, levels=levels, cmap="Greys_r", alpha=0.45)
+        ax.contour(x, y, values, levels=levels, colors="0.45", linewidths=0.6)
+        for index, (label, track) in enumerate(tracks.items()):
+            color = COLORS[index % 6]
+            ax.plot(*track.T, color=color, linestyle=DASHES[index % 6], label=label)
+            ax.plot(*track[-1:].T, "o", color=color, markeredgecolor="white", markersize=7)
+        ax.set(xlabel=xlabel, ylabel=ylabel, title=title, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+        if tracks:
+            ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    return ax
+
+
+def _axis(name, axis):
+    axis = _checks.finite(name, axis, ndim=1).detach()
+    if len(axis) < 2 or not (axis.diff() > 0).all():
+        raise ValueError(f"{name} must increase and have two values or more, got {axis.tolist()[:5]}")
+    return axis
 
 
 def _plane(X, y):

@@ -72,7 +72,7 @@ def test_outputs_are_stored_and_none_is_an_error(chapter):
 def test_nothing_is_kept_from_comparison(chapter):
     assert "NBVAL_" not in chapter.read_text()
     tags = {tag for cell in notebooks.read(chapter).cells for tag in cell.metadata.get("tags", [])}
-    assert tags <= {"hide-input"}
+    assert tags <= {"hide-input", "hide-cell"}
 
 
 @each_chapter

@@ -1,0 +1,284 @@
+"""Optimizers that decay: SGDW, proximal SGD, and what an optimizer does when there is no gradient."""
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from course_lib import _checks
+
+__all__ = ["SGDW", "ProximalSGD", "coast"]
+
+
+class _Decaying(Optimizer):
+    """A torch optimizer whose groups are checked and whose step updates one parameter at a time."""
+
+    def __init__(self, params, defaults):
+        self._check(defaults)
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group):
+        """Add a group of parameters with settings of its own, which are checked like the others."""
+        _checks.mapping("param_group", param_group)
+        self._check({**self.defaults, **param_group})
+        super().add_param_group(param_group)
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """Take one step; `closure`, if given, computes the gradients anew and returns the loss."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, group)
+        return loss
+
+    def _check(self, group):
+        lr = group["lr"]
+        _checks.number("lr", lr.item() if isinstance(lr, torch.Tensor) and lr.numel() == 1 else lr)
+        _checks.number("weight_decay", group["weight_decay"])
+        if isinstance(group["norm"], bool) or group["norm"] not in (1, 2):
+            raise ValueError(f"norm must be 1 or 2, got {group['norm']!r}")
+        _checks.flag("maximize", group["maximize"])
+
+
+class SGDW(_Decaying):
+    r"""SGD with decoupled decay: shrink the parameters, then take the step of torch.optim.SGD.
+
+    .. math:: \theta \leftarrow (1 - \eta\lambda)\,\theta, \qquad
+        \theta \leftarrow \theta - \eta\,d
+
+    where d is the gradient or, with momentum :math:`\mu` and dampening :math:`\tau`, what torch makes of
+    it: :math:`v \leftarrow \mu v + (1 - \tau)\,g` (:math:`v = g` the first time) and :math:`d = v`, or
+    :math:`d = g + \mu v` with Nesterov. The gradient is that of the bare loss at the parameters before
+    they shrink, so momentum never sees the decay.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, of (str, Tensor), or of dict
+        As in torch; every setting below can differ by group.
+    lr : float or Tensor of one element, default=1e-3
+        :math:`\eta \ge 0`.
+    momentum : float, default=0.0
+        :math:`\mu \ge 0`.
+    dampening : float, default=0.0
+        :math:`\tau`, at least 0.
+    weight_decay : float, default=0.0
+        :math:`\lambda \ge 0`, multiplied by lr unless `decay_times_lr` is False. There is no 1/2 here,
+        as there is no penalty: without momentum the step is that of torch.optim.SGD with the same
+        ``weight_decay``, which descends the loss plus :math:`\tfrac{\lambda}{2}\|\theta\|^2`; with
+        momentum it comes to rest where that does with :math:`\lambda(1 - \mu)/(1 - \tau)`. The bias is
+        decayed unless a group keeps it out.
+    nesterov : bool, default=False
+    norm : {2, 1}, default=2
+        With 1 every parameter moves towards zero by :math:`\eta\lambda` and stops there, as in
+        `course_lib.penalties.soft_threshold`.
+    decay_times_lr : bool, default=True
+        False: the factor is :math:`1 - \lambda` (or the shift :math:`\lambda`), whatever the learning
+        rate.
+    maximize : bool, default=False
+        Ascend the objective; the decay shrinks all the same.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a setting is out of its range, or `nesterov` comes without momentum or with dampening.
+
+    Notes
+    -----
+    The paper multiplies :math:`\lambda` by a schedule alone and not by the base learning rate
+    :math:`\alpha`; with :math:`\eta_t = \alpha s_t`, its :math:`\lambda` is :math:`\alpha` times the one
+    here.
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, algorithm 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.optimizers import SGDW
+    >>> w = torch.nn.Parameter(torch.tensor([1.0, -1.5]))
+    >>> w.grad = torch.zeros(2)
+    >>> SGDW([w], lr=0.1, weight_decay=0.1).step()
+    >>> w.data
+    tensor([ 0.9900, -1.4850])
+    """
+
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        momentum=0.0,
+        dampening=0.0,
+        weight_decay=0.0,
+        nesterov=False,
+        *,
+        norm=2,
+        decay_times_lr=True,
+        maximize=False,
+    ):
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "norm": norm,
+            "decay_times_lr": decay_times_lr,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def _check(self, group):
+        super()._check(group)
+        momentum = _checks.number("momentum", group["momentum"])
+        dampening = _checks.number("dampening", group["dampening"])
+        if _checks.flag("nesterov", group["nesterov"]) and (momentum == 0 or dampening != 0):
+            raise ValueError(
+                f"nesterov needs momentum above 0 and no dampening, got momentum={momentum:g} "
+                f"and dampening={dampening:g}"
+            )
+        _checks.flag("decay_times_lr", group["decay_times_lr"])
+
+    def _update(self, parameter, group):
+        decay = group["weight_decay"] * (group["lr"] if group["decay_times_lr"] else 1)
+        if decay != 0:
+            _shrink(parameter, decay, group["norm"])
+        parameter.add_(self._direction(parameter, group), alpha=-group["lr"])
+
+    def _direction(self, parameter, group):
+        """Return what torch.optim.SGD makes of the gradient, and keep its momentum."""
+        gradient = -parameter.grad if group["maximize"] else parameter.grad
+        momentum = group["momentum"]
+        if momentum == 0:
+            return gradient
+        state = self.state[parameter]
+        if state.get("momentum_buffer") is None:
+            state["momentum_buffer"] = gradient.detach().clone()
+        else:
+            state["momentum_buffer"].mul_(momentum).add_(gradient, alpha=1 - group["dampening"])
+        buffer = state["momentum_buffer"]
+        return gradient.add(buffer, alpha=momentum) if group["nesterov"] else buffer
+
+
+class ProximalSGD(_Decaying):
+    r"""SGD with a proximal step: descend the loss, then shrink; the optimum's zeros are exact.
+
+    .. math:: \theta \leftarrow \operatorname{prox}_{\eta\lambda\Omega}(\theta - \eta\,g)
+
+    which for :math:`\Omega = \|\theta\|_1` moves every parameter towards zero by :math:`\eta\lambda` and
+    stops there, and for :math:`\Omega = \tfrac12\|\theta\|^2` divides by :math:`1 + \eta\lambda`. In full
+    batch, and with a small enough lr, it converges to the minimum of :math:`\text{loss} + \lambda\,\Omega`.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, of (str, Tensor), or of dict
+        As in torch; every setting below can differ by group.
+    lr : float or Tensor of one element, default=1e-3
+        :math:`\eta \ge 0`.
+    weight_decay : float, default=0.0
+        :math:`\lambda \ge 0`: no 1/2 with norm 1, a 1/2 with norm 2; the step multiplies it by lr. The
+        bias is decayed unless a group keeps it out.
+    norm : {1, 2}, default=1
+    maximize : bool, default=False
+        Ascend the objective; the parameters shrink all the same.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a setting is out of its range.
+
+    References
+    ----------
+    J. Duchi and Y. Singer, "Efficient Online and Batch Learning Using Forward Backward Splitting", JMLR
+    10, 2009.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.optimizers import ProximalSGD
+    >>> w = torch.nn.Parameter(torch.tensor([1.0, -1.5, 0.005]))
+    >>> w.grad = torch.zeros(3)
+    >>> ProximalSGD([w], lr=0.1, weight_decay=0.1).step()
+    >>> w.data
+    tensor([ 0.9900, -1.4900,  0.0000])
+    """
+
+    def __init__(self, params, lr=1e-3, weight_decay=0.0, *, norm=1, maximize=False):
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "norm": norm, "maximize": maximize})
+
+    def _update(self, parameter, group):
+        lr = group["lr"]
+        parameter.add_(parameter.grad, alpha=lr if group["maximize"] else -lr)
+        decay = lr * group["weight_decay"]
+        if decay == 0:
+            return
+        if group["norm"] == 1:
+            _shrink(parameter, decay, 1)
+        else:
+            parameter.div_(1 + decay)
+
+
+def _shrink(parameter, decay, norm):
+    """Shrink in place: by a factor for norm 2, by a constant and no further than zero for norm 1."""
+    if norm == 2:
+        parameter.mul_(1 - decay)
+    else:
+        parameter.sub_(parameter.clamp(-decay, decay))
+
+
+def coast(make_optimizer, start, *, n_steps=1):
+    """Return what an optimizer does to parameters on which the loss does not depend.
+
+    With a gradient of zero nothing but the decay is left. It must bring every parameter closer to zero,
+    whatever its sign, and leave a zero alone.
+
+    Parameters
+    ----------
+    make_optimizer : callable
+        ``make_optimizer([parameter])`` returns a torch optimizer. What its ``weight_decay`` means is what
+        one wants to find out: is it multiplied by lr, does it know the sign; a bias is a parameter like
+        any other. (A 1/2 in a penalty cannot be seen: only its derivative acts.)
+    start : Tensor
+        Any shape, finite.
+    n_steps : int, default=1
+
+    Returns
+    -------
+    Tensor of shape (n_steps, \\*start.shape)
+        The parameters after each step.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `start` is not finite, `n_steps` not a positive integer, or `make_optimizer` not callable or
+        returns no optimizer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.optimizers import coast
+    >>> coast(lambda params: torch.optim.SGD(params, lr=0.1, weight_decay=0.5), [1.0, -2.0, 0.0]).tolist()
+    [[0.95, -1.9, 0.0]]
+    """
+    _checks.function("make_optimizer", make_optimizer)
+    start = _checks.finite("start", start)
+    n_steps = _checks.count("n_steps", n_steps)
+    parameter = nn.Parameter(start.detach().clone())
+    optimizer = make_optimizer([parameter])
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"make_optimizer must return a torch.optim.Optimizer, got {optimizer!r}")
+
+    def closure():
+        parameter.grad = torch.zeros_like(parameter)
+        return parameter.new_zeros(())
+
+    path = []
+    for _ in range(n_steps):
+        closure()  # for an optimizer that does not call it
+        optimizer.step(closure)
+        path.append(parameter.detach().clone())
+    return torch.stack(path)

@@ -1,0 +1,117 @@
+"""The same training on several processes, as torch does it."""
+
+import copy
+import os
+import pickle
+import socket
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from course_lib import _checks
+
+__all__ = ["data_parallel"]
+
+
+def data_parallel(
+    model, X, y, *, lr, n_steps, weight_decay=0.0, n_processes=2, loss_fn=F.binary_cross_entropy
+):
+    r"""Train copies of a model with SGD in several processes, each on its share of the rows.
+
+    It is torch's own machinery: a process group (gloo) on this machine and DistributedDataParallel, which
+    averages the gradients of the processes before every step. Process r takes the r-th of `n_processes`
+    consecutive shares of the rows, all of them at every step.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Its state is where every process starts. It is not modified.
+    X : Tensor of shape (n_samples, n_features)
+    y : Tensor of shape (n_samples,) or (n_samples, n_targets)
+    lr : float
+        :math:`\eta > 0`.
+    n_steps : int
+    weight_decay : float, default=0.0
+        :math:`\lambda \ge 0` of torch.optim.SGD in every process: a penalty with a 1/2, multiplied by lr
+        in the step, bias included.
+    n_processes : int, default=2
+        At most one a row.
+    loss_fn : callable, default=F.binary_cross_entropy
+        ``loss_fn(prediction, target)`` of a share returns a scalar. It has to be a function that another
+        process can import.
+
+    Returns
+    -------
+    nn.Module
+        A copy of `model` with the parameters that every process holds after the last step.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of its range, or `loss_fn` cannot be sent to another process.
+
+    References
+    ----------
+    torch.nn.parallel.DistributedDataParallel, documentation.
+
+    Examples
+    --------
+    >>> from course_lib.data import two_points
+    >>> from course_lib.models import Perceptron
+    >>> from course_lib.parallel import data_parallel
+    >>> trained = data_parallel(Perceptron(), *two_points(), lr=1.0, n_steps=101)
+    >>> [round(w, 3) for w in trained.linear.weight[0].tolist()]
+    [3.26, -0.427]
+    """
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {model!r}")
+    X, y = _checks.finite("X", X), _checks.finite("y", y)
+    if X.ndim == 0 or y.ndim == 0 or len(X) != len(y):
+        raise ValueError(f"X and y must have as many rows, got shapes {tuple(X.shape)} and {tuple(y.shape)}")
+    settings = {
+        "lr": _checks.number("lr", lr, strict=True),
+        "weight_decay": _checks.number("weight_decay", weight_decay),
+    }
+    n_steps = _checks.count("n_steps", n_steps)
+    n_processes = _checks.count("n_processes", n_processes)
+    if n_processes > len(X):
+        raise ValueError(f"n_processes must be at most one a row, {len(X)}, got {n_processes}")
+    try:
+        pickle.dumps(_checks.function("loss_fn", loss_fn))
+    except (pickle.PicklingError, AttributeError) as error:
+        raise TypeError(f"loss_fn must be importable by another process, got {loss_fn!r}") from error
+    with tempfile.TemporaryDirectory() as folder:
+        # By file, because tensors handed to a process as arguments would be one memory shared by all.
+        torch.save((model, X.detach(), y.detach()), Path(folder) / "start.pt")
+        arguments = (n_processes, folder, settings, n_steps, loss_fn)
+        torch.multiprocessing.spawn(_process, arguments, nprocs=n_processes)
+        trained = copy.deepcopy(model)
+        trained.load_state_dict(torch.load(Path(folder) / "end.pt"))
+    return trained
+
+
+def _process(rank, n_processes, folder, settings, n_steps, loss_fn):
+    torch.set_num_threads(1)
+    model, X, y = torch.load(Path(folder) / "start.pt", weights_only=False)
+    loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
+    torch.distributed.init_process_group(
+        "gloo",
+        init_method=f"file://{folder}/meeting",
+        rank=rank,
+        world_size=n_processes,
+        timeout=timedelta(seconds=60),
+    )
+    replica = torch.nn.parallel.DistributedDataParallel(model)
+    optimizer = torch.optim.SGD(replica.parameters(), **settings)
+    X, y = X.tensor_split(n_processes)[rank], y.tensor_split(n_processes)[rank]
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        loss_fn(replica(X), y).backward()
+        optimizer.step()
+    if rank == 0:
+        torch.save(model.state_dict(), Path(folder) / "end.pt")
+    torch.distributed.destroy_process_group()

@@ -1,0 +1,308 @@
+"""One test a claim of book/sgd_sgdw_l1.ipynb; its docstring is the claim, word for word."""
+
+from functools import partial
+from math import cos, exp, pi, sqrt
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torch_optimizer
+from sklearn.datasets import make_regression
+from sklearn.linear_model import Lasso
+from torch import nn
+
+from course_lib.data import separable, two_points
+from course_lib.geometry import augment
+from course_lib.models import Perceptron
+from course_lib.optimizers import SGDW, ProximalSGD, coast
+from course_lib.optimum import logistic_optimum
+from course_lib.penalties import l1_penalty, l2_penalty
+from course_lib.training import train
+
+X, y = separable(80, 3, seed=11)
+y = torch.where(torch.arange(80) % 9 == 0, 1 - y, y)  # so that a minimum exists
+ROWS = augment(X) * (2 * y - 1)[:, None]
+assert_equal = partial(torch.testing.assert_close, rtol=0, atol=1e-12)
+assert_near = partial(torch.testing.assert_close, rtol=0, atol=1e-9)
+
+
+def sandbox_step(make_optimizer, penalty=None):
+    """Weights 1 and -1.5 and their gradients after a step in which only the regularization acts."""
+    weights = [nn.Parameter(torch.tensor(value)) for value in (1.0, -1.5, -1.5)]
+    optimizer = make_optimizer(weights)
+    extra = penalty(weights) if penalty else torch.zeros(())
+    (0 * sum(weights) + extra).backward()
+    gradients = [w.grad.item() for w in weights[:2]]
+    optimizer.step()
+    return [w.item() for w in weights[:2]], gradients, extra.item()
+
+
+def test_sandbox():
+    """One step without gradient, with lr and decay 0.1, takes a weight of 1 to 0.99 with torch's SGD, to 0.9 with decoupled decay that is not multiplied by lr, to 0.98 with a penalty without 1/2, and to 0.99 with an L1 penalty."""
+    plain = partial(torch.optim.SGD, lr=0.1)
+    sgdw = partial(SGDW, lr=0.1, weight_decay=0.1)
+    for expected, steps in {
+        (0.99, -1.485): (partial(plain, weight_decay=0.1),),
+        (0.9, -1.35): (partial(sgdw, decay_times_lr=False),),
+        (0.98, -1.47): (plain, lambda w: 2 * l2_penalty(w, 0.1)),
+        (0.99, -1.49): (plain, lambda w: l1_penalty(w, 0.1)),
+        (0.9, -1.4): (partial(sgdw, decay_times_lr=False, norm=1),),
+    }.items():
+        assert sandbox_step(*steps)[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_penalties():
+    """In the sandbox the penalties are 0.55 for p = 2 without a 1/2 and 0.4 for p = 1, and their gradients 0.2 / -0.3 and 0.1 / -0.1."""
+    plain = partial(torch.optim.SGD, lr=0.1)
+    _, gradients, value = sandbox_step(plain, lambda w: 2 * l2_penalty(w, 0.1))
+    assert [value, *gradients] == pytest.approx([0.55, 0.2, -0.3])
+    _, gradients, value = sandbox_step(plain, lambda w: l1_penalty(w, 0.1))
+    assert [value, *gradients] == pytest.approx([0.4, 0.1, -0.1])
+
+
+def test_neither():
+    """The released torch-optimizer 0.3.0 takes 1 to 0.99 and -1.5 to -1.51: its SGDW subtracts lr times lambda from every weight, which is neither L1 nor L2."""
+    assert torch_optimizer.__version__ == "0.3.0"
+    released = partial(torch_optimizer.SGDW, lr=0.1, weight_decay=0.1)
+    assert sandbox_step(released)[0] == pytest.approx([0.99, -1.51], abs=1e-6)
+    start = torch.tensor([1.0, -2.0, 0.0, 0.05], dtype=torch.float64)
+    path = coast(released, start, n_steps=100)
+    steps = torch.arange(1, 101, dtype=torch.float64)[:, None]
+    assert_equal(path, start - steps * 0.1 * 0.1)
+
+
+def test_tilt_diverges():
+    """On the two points of chapter 1 that package's decay of 0.2 makes the parameters grow by 0.2 sqrt(21)/7 a step, for ever, where a decay would have stopped them."""
+    model, points = Perceptron(dtype=torch.float64), two_points(torch.float64)
+    released = torch_optimizer.SGDW(model.parameters(), lr=1.0, weight_decay=0.2)
+    history = train(model, *points, released, n_epochs=2000)
+    theta = torch.cat([history["linear.weight"][:, 0], history["linear.bias"]], dim=1)
+    growth = theta.norm(dim=1).diff()
+    assert growth[500:] == pytest.approx(0.2 * sqrt(21) / 7, abs=1e-3)
+    assert (theta[-1] / theta[-1, 0] * 2).tolist() == pytest.approx([2, -1, -4], abs=0.1)
+    weight, bias = logistic_optimum(*points, 0.2, decay_bias=True)
+    assert torch.cat([weight, bias[None]]).norm() < 1 < 100 < theta[-1].norm()
+
+
+def test_one_line_test():
+    """Without gradient every weight must shrink and zero must stay zero: torch's optimizers with a decay pass, the released SGDW fails."""
+    start = torch.tensor([1.0, -2.0, 0.5, 0.0], dtype=torch.float64)
+
+    def passes(kind):
+        after = coast(partial(kind, lr=0.01, weight_decay=0.5), start, n_steps=3)[-1]
+        return bool(((after.abs() < start.abs()) | (after == 0)).all())
+
+    names = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "Adagrad")
+    assert all(passes(getattr(torch.optim, name)) for name in names)
+    assert passes(SGDW)
+    assert passes(ProximalSGD)
+    assert not passes(torch_optimizer.SGDW)
+
+
+def path_of(kind, n_steps, *, schedule=None, noise=0.0, **settings):
+    """Parameters after each step on the logistic loss, whose gradient may be noisy."""
+    generator = torch.Generator().manual_seed(0)
+    theta = nn.Parameter(torch.zeros(4, dtype=torch.float64))
+    optimizer = kind([theta], **settings)
+    path = []
+    for step in range(n_steps):
+        if schedule:
+            optimizer.param_groups[0]["lr"] = settings["lr"] * schedule(step / n_steps)
+        optimizer.zero_grad()
+        F.softplus(-ROWS @ theta).mean().backward()
+        theta.grad += noise * torch.randn(4, generator=generator, dtype=torch.float64)
+        optimizer.step()
+        path.append(theta.detach().clone())
+    return torch.stack(path)
+
+
+def optimum(weight_decay):
+    weight, bias = logistic_optimum(X, y, weight_decay, decay_bias=True)
+    return torch.cat([weight, bias[None]])
+
+
+def cosine(progress):
+    return (1 + cos(pi * progress)) / 2
+
+
+def test_same_step():
+    """For plain SGD coupled and decoupled decay are the same step, with any noise and any schedule."""
+    for schedule in (None, cosine, lambda progress: 1 + 3 * progress):
+        settings = {"lr": 0.2, "weight_decay": 0.3, "noise": 1.0, "schedule": schedule}
+        assert_equal(path_of(torch.optim.SGD, 300, **settings), path_of(SGDW, 300, **settings))
+
+
+def test_momentum_differs():
+    """With momentum they are not: SGDW comes to rest where SGD with lambda (1 - momentum) does."""
+    for momentum, nesterov in ((0.5, False), (0.9, False), (0.9, True)):
+        settings = {"lr": 0.3, "momentum": momentum, "nesterov": nesterov}
+        coupled = path_of(torch.optim.SGD, 1500, weight_decay=0.1, **settings)
+        decoupled = path_of(SGDW, 1500, weight_decay=0.1, **settings)
+        assert_near(coupled[-1], optimum(0.1))
+        assert_near(decoupled[-1], optimum(0.1 * (1 - momentum)))
+        assert (coupled - decoupled).abs().max() > 0.1
+        assert_near(path_of(SGDW, 1500, weight_decay=0.1 / (1 - momentum), **settings)[-1], optimum(0.1))
+
+
+def test_dampening_restores():
+    """With dampening equal to momentum coupled and decoupled decay rest at the same point again."""
+    settings = {"lr": 0.5, "momentum": 0.9, "dampening": 0.9, "weight_decay": 0.1}
+    coupled, decoupled = (path_of(kind, 1500, **settings) for kind in (torch.optim.SGD, SGDW))
+    assert_near(coupled[-1], optimum(0.1))
+    assert_near(decoupled[-1], optimum(0.1))
+    assert (coupled - decoupled).abs().max() > 1e-3
+
+
+def test_schedule_multiplier():
+    """The paper's lambda is lr times torch's; doubling lr doubles the total decay in torch's form and leaves it alone in the paper's."""
+
+    def papers(alpha, lam, n_steps=300):
+        theta = torch.zeros(4, dtype=torch.float64)
+        path = []
+        for step in range(n_steps):
+            eta = cosine(step / n_steps)
+            gradient = -ROWS.T @ torch.sigmoid(-ROWS @ theta) / len(ROWS)
+            theta = theta - eta * alpha * gradient - eta * lam * theta
+            path.append(theta)
+        return torch.stack(path)
+
+    for alpha in (0.1, 0.2):
+        torchs = path_of(SGDW, 300, lr=alpha, weight_decay=0.01 / alpha, schedule=cosine)
+        assert_equal(papers(alpha, 0.01), torchs)
+
+    def log_left(lr, weight_decay):
+        return sum(torch.log1p(torch.tensor(-lr * cosine(t / 300) * weight_decay)) for t in range(300))
+
+    assert log_left(0.2, 0.01) / log_left(0.1, 0.01) == pytest.approx(2, rel=1e-3)
+    assert log_left(0.2, 0.001 / 0.2) == log_left(0.1, 0.001 / 0.1)
+
+
+def test_lr_independence():
+    """Trained to convergence, it is the coupled decay whose result does not depend on lr; that of the paper's decoupled form does."""
+    lengths = []
+    for lr in (0.2, 0.4, 0.8):
+        assert_near(path_of(torch.optim.SGD, 1500, lr=lr, weight_decay=0.1)[-1], optimum(0.1))
+        decoupled = path_of(SGDW, 1500, lr=lr, weight_decay=0.04, decay_times_lr=False)[-1]
+        assert_near(decoupled, optimum(0.04 / lr))
+        lengths.append(decoupled.norm())
+    assert lengths[0] < 0.9 * lengths[1] < 0.81 * lengths[2]
+
+
+def test_adam_divides():
+    """Adam divides a coupled decay by the size of the gradient: a coordinate with gradients of 100 keeps more than 0.98 of its weight where one with gradients of 1 keeps less than 0.76; AdamW decays both alike."""
+
+    def left(kind):
+        generator = torch.Generator().manual_seed(1)
+        w = nn.Parameter(torch.ones(400, 2, dtype=torch.float64))
+        optimizer = kind([w], lr=3e-3, weight_decay=0.1)
+        for _ in range(1000):
+            noise = torch.randn(400, 2, generator=generator, dtype=torch.float64)
+            w.grad = noise * torch.tensor([1.0, 100.0])
+            optimizer.step()
+        return w.detach().mean(dim=0)
+
+    small, large = left(torch.optim.Adam)
+    assert small < 0.76 < 0.98 < large
+    assert left(torch.optim.AdamW).tolist() == pytest.approx([exp(-0.3)] * 2, abs=0.02)
+
+
+def test_loss_scale():
+    """Multiplying the loss by 100 changes where Adam with weight_decay ends, and not where AdamW ends."""
+
+    def end(kind, scale):
+        theta = nn.Parameter(torch.zeros(4, dtype=torch.float64))
+        optimizer = kind([theta], weight_decay=0.1, betas=(0.9, 0.95), eps=1e-12)
+        for step in range(1500):
+            optimizer.param_groups[0]["lr"] = 0.03 / sqrt(1 + step / 100)
+            optimizer.zero_grad()
+            (scale * F.softplus(-ROWS @ theta).mean()).backward()
+            optimizer.step()
+        return theta.detach()
+
+    torch.testing.assert_close(end(torch.optim.AdamW, 1), end(torch.optim.AdamW, 100), rtol=0, atol=1e-4)
+    for scale in (1, 100):
+        found = end(torch.optim.Adam, scale)
+        torch.testing.assert_close(found, optimum(0.1 / scale), rtol=0, atol=5e-3)
+    assert (optimum(0.1) - optimum(0.001)).norm() > 0.3
+
+
+def test_adamw_box():
+    """In full batch AdamW comes to rest at the minimum of the unpenalized loss on the box |w_i| <= 1/lambda, and a box that holds the minimum changes nothing."""
+    curvature = torch.tensor([[1.5, 0.5], [0.5, 1.0]], dtype=torch.float64)
+    minimum = torch.tensor([-2.0, 0.3], dtype=torch.float64)
+
+    def on_box(half_width):
+        best = torch.zeros(2, dtype=torch.float64)
+        for _ in range(200):
+            for i in range(2):
+                best[i] += (curvature @ (minimum - best))[i] / curvature[i, i]
+                best[i] = best[i].clamp(-half_width, half_width)
+        return best
+
+    for weight_decay in (0.25, 1.0, 2.0):
+        w = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+        optimizer = torch.optim.AdamW([w], weight_decay=weight_decay, betas=(0.9, 0.95))
+        for step in range(3000):
+            optimizer.param_groups[0]["lr"] = 0.02 / sqrt(1 + step / 300)
+            w.grad = curvature @ (w.detach() - minimum)
+            optimizer.step()
+        torch.testing.assert_close(w.detach(), on_box(1 / weight_decay), rtol=0, atol=3e-3)
+    torch.testing.assert_close(on_box(4.0), minimum)
+    assert on_box(1.0)[0] == -1
+
+
+def test_rounding():
+    """With lr times lambda below half the gap below 1, decay does nothing: 5000 steps leave a weight of 1 assert_equal where it was, in float32 with 1e-8 and in bfloat16 with 2e-4."""
+    for kind in (torch.optim.SGD, torch.optim.AdamW, SGDW):
+        for dtype, lr, weight_decay, moves in (
+            (torch.float32, 1e-4, 1e-4, False),
+            (torch.bfloat16, 2e-3, 0.1, False),
+            (torch.float64, 1e-4, 1e-4, True),
+            (torch.float32, 2e-3, 0.1, True),
+        ):
+            assert moves == (lr * weight_decay > torch.finfo(dtype).eps / 4)
+            make = partial(kind, lr=lr, weight_decay=weight_decay)
+            left = coast(make, torch.ones(1, dtype=dtype), n_steps=5000)[-1].item()
+            assert (left != 1) == moves
+            if moves:
+                assert left == pytest.approx(exp(-5000 * lr * weight_decay), rel=1e-3)
+
+
+FEATURES, TARGET, TRUTH = make_regression(100, 20, n_informative=5, noise=10.0, coef=True, random_state=5)
+FEATURES = torch.from_numpy(FEATURES - FEATURES.mean(axis=0))
+TARGET = torch.from_numpy((TARGET - TARGET.mean()) / TARGET.std())
+
+
+def sparse_fit(kind, n_steps, *, penalty=None, lr=0.1, **settings):
+    w = nn.Parameter(torch.zeros(20, dtype=torch.float64))
+    optimizer = kind([w], lr=lr, **settings)
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        loss = F.mse_loss(FEATURES @ w, TARGET)
+        (loss + penalty(w) if penalty else loss).backward()
+        optimizer.step()
+    return w.detach()
+
+
+@pytest.fixture(scope="module")
+def lasso():
+    return torch.from_numpy(Lasso(alpha=0.1, tol=1e-12, max_iter=100_000).fit(FEATURES, TARGET).coef_)
+
+
+def test_no_zeros(lasso):
+    """An L1 penalty in the loss makes no exact zero in 20000 steps; a proximal step makes all that scikit-learn's Lasso has."""
+    zeros = lasso == 0
+    assert zeros.sum() >= 10
+    hovering = sparse_fit(torch.optim.SGD, 20_000, penalty=lambda w: l1_penalty(w, 0.2))
+    assert (hovering != 0).all()
+    assert 0.001 < hovering[zeros].abs().max() < 2 * 0.1 * 0.2
+    proximal = sparse_fit(ProximalSGD, 2000, weight_decay=0.2)
+    assert torch.equal(proximal == 0, zeros)
+    assert_near(proximal, lasso)
+
+
+def test_order(lasso):
+    """Shrinking before the gradient step instead of after it makes no exact zero."""
+    before = sparse_fit(SGDW, 2000, weight_decay=0.2, norm=1)
+    assert (before != 0).all()
+    assert (before - lasso)[lasso == 0].abs().max() > 1e-3
