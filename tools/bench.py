@@ -5,12 +5,14 @@ import sys
 from statistics import median
 from time import perf_counter
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 
 from course_lib.data import separable, two_points
 from course_lib.geometry import max_margin
 from course_lib.models import Perceptron
-from course_lib.scratch import logistic_descent
+from course_lib.scratch import logistic_descent, logistic_sweep
 from course_lib.tables import table
 from course_lib.training import train
 
@@ -40,6 +42,56 @@ def torch_descent(n_steps):
     train(model, X, y, torch.optim.SGD(model.parameters(), lr=1.0), n_epochs=n_steps)
 
 
+def per_sample_step(X, y, theta, lr, decay):
+    """One step as the question of chapter 2 takes it: row by row, the prediction computed twice."""
+
+    def predict(row):
+        return 1 / (1 + np.exp(-(theta[0] + np.dot(row, theta[1:]))))
+
+    gradient = np.zeros(len(theta))
+    for row, label in zip(X, y, strict=True):
+        gradient[0] += predict(row) - label
+        gradient[1:] += (predict(row) - label) * row
+    return theta - lr * (gradient + decay * theta) / len(y)
+
+
+def one_torch_model(X, y, weight_decay, n_steps, lr=0.05):
+    model = torch.nn.Linear(X.shape[1], 1, dtype=X.dtype)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, weight_decay=weight_decay)
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        F.binary_cross_entropy_with_logits(model(X).squeeze(-1), y).backward()
+        optimizer.step()
+
+
+def logistic_rows():
+    """Chapter 2: a step on 1096 x 4, and sweeps over lambda."""
+    X, y = separable(1096, 4)
+    X_np, y_np = X.numpy(), y.numpy()
+    by_hand = seconds(lambda: logistic_descent(X, y, lr=0.05, n_steps=1000, record=[1000])) / 1000
+    by_row = seconds(lambda: per_sample_step(X_np, y_np, np.zeros(5), 0.05, 0.1))
+    by_torch = seconds(lambda: one_torch_model(X, y, 0.1, 200)) / 200
+    yield "1096 x 4, a step: scratch is faster than row by row", f"{by_row / by_hand:.0f} times"
+    yield "1096 x 4, a step: scratch is faster than torch", f"{by_torch / by_hand:.1f} times"
+
+    lambdas = np.logspace(-5, 0, 100_000)
+    for dtype in (torch.float64, torch.float32):
+        X_typed, y_typed = X.to(dtype), y.to(dtype)
+        one = seconds(lambda X=X_typed, y=y_typed: one_torch_model(X, y, 0.1, 200))
+        many = seconds(
+            lambda X=X_typed, y=y_typed: logistic_sweep(X, y, lambdas[::100], lr=0.05, n_steps=200)
+        )
+        name = str(dtype).removeprefix("torch.")
+        yield (
+            f"1000 lambdas x 200 steps at once, {name}: faster than one by one",
+            f"{1000 * one / many:.0f} times",
+        )
+
+    few = seconds(lambda: logistic_sweep(X, y, lambdas[::100], lr=0.05, n_steps=20))
+    many = seconds(lambda: logistic_sweep(X, y, lambdas, lr=0.05, n_steps=20), repeats=3)
+    yield "a lambda in a sweep of 100,000 costs, beside one of 1000", f"{many / few / 100:.2f} times"
+
+
 def main():
     X, y = two_points()
     by_hand = seconds(lambda: logistic_descent(X, y, lr=1.0, n_steps=2000, record=[2000]))
@@ -54,6 +106,7 @@ def main():
         ),
         ("two points, a step: scratch is faster than torch", f"{by_torch / by_hand:.0f} times"),
         ("max_margin, 10 times the samples, costs", f"{large / small:.1f} times"),
+        *logistic_rows(),
     ]
     print(table([{"what": what, "measured": measured} for what, measured in rows]))
 

@@ -1,13 +1,17 @@
-"""Write constraints.txt: the exact version of all that requirements.txt brings with it here."""
+"""Write the exact version of all that a file of requirements brings with it here.
+
+    python -m tools.lock [requirements.txt constraints.txt]
+"""
 
 import re
+import sys
 from importlib.metadata import PackageNotFoundError, distribution
 
 from packaging.requirements import Requirement
 
 from tools import ROOT
 
-HEADER = "# Written by `make lock` from the tested environment: what requirements.txt brings with it.\n"
+HEADER = "# Written by tools/lock.py from the tested environment: what {} brings with it.\n"
 # These differ by platform: torch's CUDA build brings them, its CPU build does not.
 COMPANIONS = re.compile(r"(nvidia|cuda|triton)\b")
 
@@ -16,9 +20,9 @@ def normalized(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def locked():
-    """Return the lines of constraints.txt for the running environment."""
-    direct = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+def locked(requirements="requirements.txt"):
+    """Return the lines of the constraints for the running environment."""
+    direct = re.findall(r"^([\w.-]+)==", (ROOT / requirements).read_text(), re.MULTILINE)
     versions, waiting = {}, [normalized(name) for name in direct]
     while waiting:
         name = waiting.pop()
@@ -38,5 +42,7 @@ def locked():
 
 
 if __name__ == "__main__":
-    (ROOT / "constraints.txt").write_text(HEADER + "\n".join(locked()) + "\n")
-    print(f"constraints.txt pins {len(locked())} packages")
+    requirements, constraints = sys.argv[1:] or ("requirements.txt", "constraints.txt")
+    lines = locked(requirements)
+    (ROOT / constraints).write_text(HEADER.format(requirements) + "\n".join(lines) + "\n")
+    print(f"{constraints} pins {len(lines)} packages")

@@ -2,6 +2,7 @@
 
 - A chapter is executed again when a module of course_lib that it imports has changed.
 - `{claims}` draws the ledger of claims.
+- `{rosetta}` and `{idle-optimizers}` draw what `make rosetta` measured.
 - Every chapter's page says how to run it and offers a notebook with course_lib inside.
 """
 
@@ -58,10 +59,106 @@ class Ledger(Directive):
                 if claim.test_name in tests:
                     lines += [f":::{{dropdown}} {claim.test_name}", "```python"]
                     lines += [tests[claim.test_name].source, "```", ":::", ""]
-        section = nodes.section()
-        section.document = self.state.document
-        nested_parse_with_titles(self.state, StringList("\n".join(lines).splitlines(), "ledger"), section)
-        return section.children
+        return drawn(self, lines)
+
+
+def drawn(directive, lines):
+    """Return the nodes of a directive that stands for lines of Markdown."""
+    section = nodes.section()
+    section.document = directive.state.document
+    text = StringList("\n".join(lines).splitlines(), directive.name)
+    nested_parse_with_titles(directive.state, text, section)
+    return section.children
+
+
+LIBRARIES = {
+    "reference": "The reference",
+    "textbook": "Textbooks",
+    "written": "Written into the loss",
+    "torch": "PyTorch",
+    "course_lib": "This book",
+    "paper": "The paper on decoupled decay",
+    "sklearn": "scikit-learn",
+    "keras": "Keras",
+    "xgboost": "XGBoost",
+    "lightgbm": "LightGBM",
+}
+
+
+class Rosetta(Directive):
+    """Every knob of course_lib.conventions, by library, with what its check allows or has measured."""
+
+    def run(self):
+        from course_lib.conventions import KNOBS
+
+        record = measured(self)
+        lines = []
+        for library in dict.fromkeys(name.partition(".")[0] for name in KNOBS):
+            rows = {}
+            for name, knob in KNOBS.items():
+                if name.partition(".")[0] == library:
+                    rows.setdefault(knob_cells(knob, record["knobs"]), []).append(name.partition(".")[2])
+            lines += [f"### {LIBRARIES.get(library, library)}", ""]
+            lines += [table_row("knob", "it minimizes, or does", "lambda in $J$", "bias", "off by")]
+            lines += [table_row(*5 * ["---"])]
+            for cells, names in rows.items():
+                lines += [table_row(", ".join(f"`{name}`" for name in names), *cells)]
+            lines += [""]
+        versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+        lines += [f"`make rosetta` last ran on {record['date']}, with Python {record['python']}, {versions}."]
+        return drawn(self, lines)
+
+
+def measured(directive):
+    """Return the record of `make rosetta`, and note what the page depends on."""
+    record, knobs = ROOT / "book" / "rosetta.json", ROOT / "course_lib" / "conventions.py"
+    for path in (record, knobs):
+        directive.state.document.settings.env.note_dependency(str(path))
+    return json.loads(record.read_text(encoding="utf-8"))
+
+
+def table_row(*cells):
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def knob_cells(knob, records):
+    """Return what a row says of a knob beside its name."""
+    off_by = f"≤ {power_of_ten(knob.tolerance)}"
+    if knob.name in records:
+        off_by = power_of_ten(records[knob.name]["difference"])
+    kind = {"l2": "", "l1": " (l1)", "decoupled": " (AdamW's)"}[knob.penalty]
+    bias = f"{knob.bias}\\*" if knob.bias_is_a_choice else knob.bias
+    return f"`{knob.objective}`", f"`{knob.formula}`{kind}", bias, off_by
+
+
+def power_of_ten(number):
+    """Return a number of one digit, such as 4e-08, as text that does not break: 4·10⁻⁸."""
+    digit, exponent = f"{number:.0e}".split("e")
+    power = "10" + str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return power if digit == "1" else f"{digit}·{power}"
+
+
+class IdleOptimizers(Directive):
+    """What every optimizer does to parameters whose gradient is zero."""
+
+    def run(self):
+        record = measured(self)
+        lines = []
+        for library, verdicts in record["optimizers"].items():
+            shrinking = sum(verdict == "shrinks" for verdict in verdicts.values())
+            version = record["versions"].get(library.replace("_", "-"), "")
+            title = f"**{library}** {version}".strip()
+            lines += [f"{title}: {shrinking} of {len(verdicts)} shrink every weight.", ""]
+            for verdict in sorted(set(verdicts.values()) - {"shrinks"}, key=worst_first):
+                names = ", ".join(f"`{name}`" for name, found in verdicts.items() if found == verdict)
+                lines += [f"- {verdict}: {names}"]
+            lines += [""]
+        return drawn(self, lines)
+
+
+def worst_first(verdict):
+    kinds = ("tilts", "shrinks some", "does not decay", "not run")
+    return kinds.index(verdict.partition(":")[0]), verdict
 
 
 def run_line(app, pagename, templatename, context, doctree):
@@ -93,6 +190,8 @@ def write_packed(app, exception):
 
 def setup(app):
     app.add_directive("claims", Ledger)
+    app.add_directive("rosetta", Rosetta)
+    app.add_directive("idle-optimizers", IdleOptimizers)
     app.connect("source-read", fingerprint)
     app.connect("html-page-context", run_line)
     app.connect("html-page-context", without_thebe, priority=900)

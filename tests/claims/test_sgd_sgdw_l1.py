@@ -252,7 +252,7 @@ def test_adamw_box():
 
 
 def test_rounding():
-    """With lr times lambda below half the gap below 1, decay does nothing: 5000 steps leave a weight of 1 assert_equal where it was, in float32 with 1e-8 and in bfloat16 with 2e-4."""
+    """With lr times lambda below half the gap below 1, decay does nothing: 5000 steps leave a weight of 1 exactly where it was, in float32 with 1e-8 and in bfloat16 with 2e-4."""
     for kind in (torch.optim.SGD, torch.optim.AdamW, SGDW):
         for dtype, lr, weight_decay, moves in (
             (torch.float32, 1e-4, 1e-4, False),

@@ -1,0 +1,578 @@
+"""Fit the libraries that are no dependencies of the book, and write book/rosetta.json.
+
+Run by `make rosetta` in an environment of its own. Each knob of `course_lib.conventions` whose check is
+"make rosetta" is fitted by its library and, with `convert`, by the reference. Then every optimizer that
+can be had is given parameters whose gradient is zero.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import json
+import os
+import platform
+import re
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from itertools import product
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import torch
+
+from course_lib import optimizers
+from course_lib.conventions import KNOBS, convert
+from course_lib.tables import table
+from tools import ROOT
+
+RECORD = ROOT / "book" / "rosetta.json"
+REQUIREMENTS = ROOT / "tools" / "rosetta-requirements.txt"
+
+LR, STEPS_TO_REST, STEPS_OF_A_PATH = 0.1, 800, 100
+# No gradient of these fits is zero, so that an eps next to nothing is none: Keras adds it elsewhere.
+ADAM = {"betas": (0.9, 0.999), "eps": 1e-30}
+
+
+def pins():
+    """Return the pinned packages and their versions."""
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", REQUIREMENTS.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+# The reference
+
+
+def data(n_samples, loss):
+    """Return features with a column of ones, and the targets."""
+    generator = np.random.default_rng(n_samples)
+    X = generator.normal(size=(n_samples, 5)) + 0.3
+    score = X @ [1.5, -1.0, 0.7, -0.5, 0.4] + 0.8
+    y = score + generator.logistic(scale=0.3, size=n_samples)
+    return np.column_stack([X, np.ones(n_samples)]), (y > 0.5).astype(float) if loss == "log_loss" else y
+
+
+def groups(n_samples):
+    """Return the indicators of three groups, one for each leaf of a tree, and the targets."""
+    generator = np.random.default_rng(n_samples)
+    A = np.eye(3)[np.sort(generator.integers(3, size=n_samples))]
+    return A, A @ [1.5, -1.0, 0.7] + generator.normal(scale=0.5, size=n_samples)
+
+
+def loss_and_gradient(loss, A, y, w):
+    f = A @ w
+    if loss == "squared_error":
+        return np.mean((f - y) ** 2), 2 * A.T @ (f - y) / len(y)
+    return np.mean(np.logaddexp(0, f) - y * f), A.T @ (1 / (1 + np.exp(-f)) - y) / len(y)
+
+
+def curvature(loss, A, w):
+    p = 1 / (1 + np.exp(-A @ w))
+    weights = np.full(len(A), 2.0) if loss == "squared_error" else p * (1 - p)
+    return (A.T * weights) @ A / len(A)
+
+
+def optimum(loss, A, y, *, l2=0.0, l1=0.0, penalized=1.0):
+    """Minimize mean loss + (l2/2) |w|^2 + l1 |w|_1, the penalties over those columns of A that they reach."""
+    from scipy.optimize import minimize
+
+    l2, l1 = (np.broadcast_to(value * np.asarray(penalized, float), A.shape[1]) for value in (l2, l1))
+
+    def split_objective(parts):
+        up, down = np.split(parts, 2)
+        w = up - down
+        value, gradient = loss_and_gradient(loss, A, y, w)
+        gradient = gradient + l2 * w
+        return value + l2 @ w**2 / 2 + l1 @ (up + down), np.concatenate([gradient + l1, l1 - gradient])
+
+    options = {"maxiter": 10_000, "maxfun": 20_000, "ftol": 0, "gtol": 1e-10}
+    bounds = [(0, None)] * (2 * A.shape[1])
+    found = minimize(
+        split_objective, np.zeros(len(bounds)), jac=True, bounds=bounds, method="L-BFGS-B", options=options
+    )
+    w = np.subtract(*np.split(found.x, 2))
+    kept, signs = (w != 0) | (l1 == 0), np.sign(w)
+    for _ in range(5):  # Newton's method on what is not zero
+        gradient = loss_and_gradient(loss, A, y, w)[1] + l2 * w + l1 * signs
+        hessian = curvature(loss, A, w) + np.diag(l2)
+        w[kept] -= np.linalg.solve(hessian[np.ix_(kept, kept)], gradient[kept])
+    slopes = np.abs(loss_and_gradient(loss, A, y, w)[1])
+    if (np.sign(w)[kept & (l1 > 0)] != signs[kept & (l1 > 0)]).any() or (slopes > l1)[~kept].any():
+        raise ArithmeticError("this is not the optimum")
+    return w
+
+
+def torch_path(A, y, weight_decay, decay_bias, make_optimizer, n_steps):
+    """Return the coefficients after each full-batch step on the squared error, the bias last."""
+    A, y = torch.from_numpy(A), torch.from_numpy(y)
+    weight, bias = torch.zeros(A.shape[1] - 1).double(), torch.zeros(1).double()
+    params = [weight.requires_grad_(), bias.requires_grad_()]
+    if decay_bias is False:
+        params = [{"params": [weight]}, {"params": [bias], "weight_decay": 0.0}]
+    optimizer = make_optimizer(params, weight_decay=weight_decay)
+    path = []
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        (A @ torch.cat([weight, bias]) - y).square().mean().backward()
+        optimizer.step()
+        path.append(torch.cat([weight, bias]).detach().numpy())
+    return np.array(path)
+
+
+# The libraries: each function takes features, targets, the knob's value and whether the bias is decayed
+# (None: as by default), and returns the coefficients, the bias last; the adaptive ones, those of each step.
+
+
+def keras_path(A, y, optimizer, n_steps, **regularizers):
+    import keras
+
+    keras.config.set_floatx("float64")
+    path = []
+    layer = keras.layers.Dense(1, kernel_initializer="zeros", **regularizers)
+    model = keras.Sequential([keras.Input((A.shape[1] - 1,)), layer])
+    model.compile(optimizer=optimizer, loss="mse")
+    record = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: path.append(np.concatenate([part.ravel() for part in layer.get_weights()]))
+    )
+    X = A[:, :-1]
+    model.fit(X, y, batch_size=len(y), epochs=n_steps, shuffle=False, verbose=0, callbacks=[record])
+    return np.array(path)
+
+
+def keras_regularized(regularizer):
+    def fit(A, y, value, decay_bias):
+        import keras
+
+        penalty = getattr(keras.regularizers, regularizer)(value)
+        regularizers = {"kernel_regularizer": penalty} | ({"bias_regularizer": penalty} if decay_bias else {})
+        return keras_path(A, y, keras.optimizers.SGD(LR), STEPS_TO_REST, **regularizers)[-1]
+
+    return fit
+
+
+def keras_decayed(A, y, optimizer, decay_bias, n_steps):
+    if decay_bias is False:
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return keras_path(A, y, optimizer, n_steps)
+
+
+def keras_sgd(A, y, value, decay_bias, momentum=0.0):
+    import keras
+
+    optimizer = keras.optimizers.SGD(LR, momentum=momentum, weight_decay=value)
+    return keras_decayed(A, y, optimizer, decay_bias, STEPS_TO_REST)[-1]
+
+
+def keras_adamw(A, y, value, decay_bias):
+    import keras
+
+    beta_1, beta_2 = ADAM["betas"]
+    optimizer = keras.optimizers.AdamW(
+        LR, weight_decay=value, beta_1=beta_1, beta_2=beta_2, epsilon=ADAM["eps"]
+    )
+    return keras_decayed(A, y, optimizer, decay_bias, STEPS_OF_A_PATH)
+
+
+def optax_path(A, y, transformation, n_steps):
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    jax.config.update("jax_enable_x64", True)
+
+    def loss(params):
+        return jnp.mean((A[:, :-1] @ params["weight"] + params["bias"] - y) ** 2)
+
+    @jax.jit
+    def step(params, state):
+        updates, state = transformation.update(jax.grad(loss)(params), state, params)
+        return optax.apply_updates(params, updates), state
+
+    params = {"weight": jnp.zeros(A.shape[1] - 1), "bias": jnp.zeros(())}
+    state, path = transformation.init(params), []
+    for _ in range(n_steps):
+        params, state = step(params, state)
+        path.append(np.append(params["weight"], params["bias"]))
+    return np.array(path)
+
+
+def optax_mask(decay_bias):
+    return {"weight": True, "bias": False} if decay_bias is False else None
+
+
+def optax_sgd(A, y, value, decay_bias):
+    import optax
+
+    decay = optax.add_decayed_weights(value, mask=optax_mask(decay_bias))
+    return optax_path(A, y, optax.chain(decay, optax.sgd(LR)), STEPS_TO_REST)[-1]
+
+
+def optax_adamw(A, y, value, decay_bias):
+    import optax
+
+    b1, b2 = ADAM["betas"]
+    transformation = optax.adamw(
+        LR, b1=b1, b2=b2, eps=ADAM["eps"], weight_decay=value, mask=optax_mask(decay_bias)
+    )
+    return optax_path(A, y, transformation, STEPS_OF_A_PATH)
+
+
+def timm_optim():
+    """Return timm.optim without the rest of timm, which needs a torchvision built for this very torch."""
+    if "timm" not in sys.modules:
+        package = ModuleType("timm")
+        package.__path__ = importlib.util.find_spec("timm").submodule_search_locations
+        sys.modules |= {"timm": package, "timm.models": SimpleNamespace(group_parameters=None)}
+    return importlib.import_module("timm.optim")
+
+
+def timm_sgdw(A, y, value, decay_bias, **settings):
+    def make_optimizer(params, weight_decay):
+        return timm_optim().SGDW(params, lr=LR, weight_decay=weight_decay, **settings)
+
+    return torch_path(A, y, value, decay_bias, make_optimizer, STEPS_TO_REST)[-1]
+
+
+def xgboost_tree(name):
+    def fit(A, y, value, decay_bias):
+        import xgboost
+
+        penalties = {"reg_lambda": 0.0, "reg_alpha": 0.0, name: value}
+        model = xgboost.XGBRegressor(
+            n_estimators=1, learning_rate=1.0, max_depth=2, min_child_weight=0, base_score=0.0, **penalties
+        )
+        model.fit(A, y)
+        return model.predict(np.eye(A.shape[1])).astype(float)
+
+    return fit
+
+
+def xgboost_linear(A, y, value, decay_bias):
+    import xgboost
+
+    logistic = set(y) == {0.0, 1.0}
+    model = (xgboost.XGBClassifier if logistic else xgboost.XGBRegressor)(
+        booster="gblinear",
+        updater="coord_descent",
+        n_estimators=200,
+        learning_rate=0.5,
+        reg_lambda=value,
+        reg_alpha=0.0,
+        base_score=0.5 if logistic else 0.0,
+    )
+    model.fit(A[:, :-1], y)
+    return np.append(model.coef_, model.intercept_).astype(float)
+
+
+def lightgbm_tree(name):
+    def fit(A, y, value, decay_bias):
+        import lightgbm
+
+        model = lightgbm.LGBMRegressor(
+            n_estimators=1,
+            learning_rate=1.0,
+            num_leaves=A.shape[1],
+            min_child_samples=1,
+            min_child_weight=0.0,
+            boost_from_average=False,
+            verbose=-1,
+            **{name: value},
+        )
+        model.fit(A, y)
+        return model.predict(np.eye(A.shape[1]))
+
+    return fit
+
+
+def statsmodels_alpha(A, value, decay_bias):
+    return np.append(np.full(A.shape[1] - 1, value), 0.0) if decay_bias is False else value
+
+
+def statsmodels_ols(share_of_l1):
+    def fit(A, y, value, decay_bias):
+        import statsmodels.api as sm
+
+        alpha = statsmodels_alpha(A, value, decay_bias)
+        settings = {"maxiter": 10_000, "cnvrg_tol": 1e-14, "zero_tol": 1e-14} if share_of_l1 else {}
+        return sm.OLS(y, A).fit_regularized(alpha=alpha, L1_wt=share_of_l1, **settings).params
+
+    return fit
+
+
+def statsmodels_glm(A, y, value, decay_bias):
+    import statsmodels.api as sm
+
+    alpha = statsmodels_alpha(A, value, decay_bias)
+    return sm.GLM(y, A, family=sm.families.Binomial()).fit_regularized(alpha=alpha, L1_wt=0.0).params
+
+
+def statsmodels_logit(A, y, value, decay_bias):
+    import statsmodels.api as sm
+
+    alpha = statsmodels_alpha(A, value, decay_bias)
+    fit = sm.Logit(y, A).fit_regularized(alpha=alpha, method="l1", acc=1e-15, maxiter=10_000, disp=False)
+    return fit.params
+
+
+def glmnet(A, y, value, decay_bias, l1_ratio):
+    import glmnet
+
+    name = "LogitNet" if set(y) == {0.0, 1.0} else "ElasticNet"
+    model = getattr(glmnet, name)(
+        alpha=l1_ratio, lambda_path=[value], standardize=False, n_splits=0, tol=1e-20, max_iter=10**7
+    )
+    model.fit(A[:, :-1], y)
+    return np.append(model.coef_path_[..., -1], model.intercept_path_[..., -1])
+
+
+# The checks
+
+
+@dataclass(frozen=True)
+class Check:
+    """How a knob is fitted, at which numbers of samples and values, beside which settings."""
+
+    fit: Callable
+    cases: tuple = ((80, 0.1), (50, 0.3))
+    settings: tuple = ({},)
+
+
+SUMS = ((80, 5.0), (50, 2.0))  # for knobs beside a sum, not a mean
+MOMENTA = ({}, {"momentum": 0.9})
+DAMPENED = {"momentum": 0.9, "dampening": 0.5}
+
+CHECKS = {
+    "keras.L2.l2": Check(keras_regularized("L2")),
+    "keras.L1.l1": Check(keras_regularized("L1")),
+    "keras.SGD.weight_decay": Check(keras_sgd, settings=MOMENTA),
+    "keras.AdamW.weight_decay": Check(keras_adamw),
+    "optax.add_decayed_weights.weight_decay": Check(optax_sgd),
+    "optax.adamw.weight_decay": Check(optax_adamw),
+    "timm.SGDW.weight_decay": Check(timm_sgdw, settings=({"dampening": 0.5}, *MOMENTA, DAMPENED)),
+    "xgboost.gbtree.lambda": Check(xgboost_tree("reg_lambda"), SUMS),
+    "xgboost.gbtree.alpha": Check(xgboost_tree("reg_alpha"), SUMS),
+    "xgboost.gblinear.lambda": Check(xgboost_linear),
+    "lightgbm.lambda_l2": Check(lightgbm_tree("reg_lambda"), SUMS),
+    "lightgbm.lambda_l1": Check(lightgbm_tree("reg_alpha"), SUMS),
+    "statsmodels.OLS.alpha (L1_wt=0)": Check(statsmodels_ols(0.0)),
+    "statsmodels.OLS.alpha (L1_wt=1)": Check(statsmodels_ols(1.0)),
+    "statsmodels.GLM.alpha (L1_wt=0)": Check(statsmodels_glm),
+    "statsmodels.Logit.alpha (l1)": Check(statsmodels_logit, SUMS),
+    "glmnet.gaussian.lambda (l2 part)": Check(glmnet, settings=({"l1_ratio": 0.0}, {"l1_ratio": 0.4})),
+    "glmnet.gaussian.lambda (l1 part)": Check(glmnet, settings=({"l1_ratio": 1.0}, {"l1_ratio": 0.4})),
+    "glmnet.binomial.lambda (l2 part)": Check(glmnet, settings=({"l1_ratio": 0.0}, {"l1_ratio": 0.4})),
+    "glmnet.binomial.lambda (l1 part)": Check(glmnet, settings=({"l1_ratio": 1.0}, {"l1_ratio": 0.4})),
+}
+
+
+def parts(knob):
+    """Return the knobs that one value stands for: both parts of an elastic net, else the knob alone."""
+    if not knob.name.endswith("part)"):
+        return [knob]
+    return [other for other in KNOBS.values() if other.name.split(" (")[0] == knob.name.split(" (")[0]]
+
+
+def reference(knob, A, y, value, loss, decay_bias, settings):
+    """Return what the fit should return, by `convert`."""
+    given = {"decay_bias": decay_bias, "n_samples": len(y), "batch_size": len(y), "lr": LR} | settings
+    if knob.penalty == "decoupled":
+        weight_decay = convert(value, knob.name, "torch.AdamW.weight_decay", **given)
+
+        def make_optimizer(params, weight_decay):
+            return torch.optim.AdamW(params, lr=LR, weight_decay=weight_decay, **ADAM)
+
+        return torch_path(A, y, weight_decay, decay_bias, make_optimizer, STEPS_OF_A_PATH)
+    given["loss"], given["target_std"] = loss, y.std()
+    targets = {"l2": "reference.lambda", "l1": "reference.l1"}
+    penalties = {
+        part.penalty: convert(value, part.name, targets[part.penalty], **given) for part in parts(knob)
+    }
+    penalized = np.ones(A.shape[1])
+    if knob.bias != "none":
+        penalized[-1] = knob.bias == "decayed" if decay_bias is None else decay_bias
+    return optimum(loss, A, y, penalized=penalized, **penalties)
+
+
+def difference(knob, check):
+    """Return the largest difference of a coefficient, over all cases, settings, losses and biases."""
+    biases = [None, knob.bias != "decayed"] if knob.bias_is_a_choice else [None]
+    worst = 0.0
+    for (n_samples, value), settings, loss, decay_bias in product(
+        check.cases, check.settings, knob.losses or ["squared_error"], biases
+    ):
+        A, y = groups(n_samples) if knob.bias == "none" else data(n_samples, loss)
+        fitted = check.fit(A, y, value, decay_bias, **settings)
+        expected = reference(knob, A, y, value, loss, decay_bias, settings)
+        worst = np.maximum(worst, np.abs(fitted - expected).max())  # keeps a NaN
+    return float(f"{worst:.0e}")
+
+
+# Every optimizer, without a gradient
+
+START = (1.0, -2.0, 0.0, 0.05)
+IDLE_STEPS = 10  # some do nothing in the first
+REQUIRED = {"lr": LR, "num_iterations": IDLE_STEPS, "num_data": 80}
+# Read in their sources.
+WHY = {
+    "pytorch_optimizer.AdamS": "divides its decay by the size of the gradients",
+    "pytorch_optimizer.BSAM": "adds noise to the weights",
+    "pytorch_optimizer.DAdaptAdan": "waits for the first gradient",
+    "pytorch_optimizer.DAdaptSGD": "waits for the first gradient",
+    "pytorch_optimizer.DeMo": "needs torch.distributed",
+    "pytorch_optimizer.DistributedMuon": "needs torch.distributed",
+    "pytorch_optimizer.FOCUS": "pulls weights to their running mean, too, by steps of one size",
+    "pytorch_optimizer.LoRARite": "looks at pairs of low-rank factors only",
+    "pytorch_optimizer.Prodigy": "waits for the first gradient",
+    "pytorch_optimizer.ROSE": "centers each row of the gradient, to which it has added the decay",
+    "pytorch_optimizer.SaRA": "decays only weights that began below its threshold",
+    "pytorch_optimizer.Shampoo": "adds the decay to the gradient, whose entries its preconditioner mixes",
+    "pytorch_optimizer.Yogi": "begins with a momentum of 1e-6",
+    "torch_optimizer.LARS": "leaves the decay out where the gradient is zero",
+    "torch_optimizer.SGDW": "subtracts lr weight_decay from every weight, whatever its sign",
+    "torch_optimizer.Shampoo": "adds the decay to the gradient, whose entries its preconditioner mixes",
+    "torch_optimizer.Yogi": "begins with a momentum of 1e-6",
+} | dict.fromkeys(
+    [
+        "timm.Adahessian",
+        "pytorch_optimizer.AdaHessian",
+        "pytorch_optimizer.SophiaH",
+        "torch_optimizer.Adahessian",
+    ],
+    "needs second derivatives",
+)
+
+
+def optimizer_classes():
+    """Return every optimizer by library and name."""
+    modules = {
+        "torch": torch.optim,
+        "course_lib": optimizers,
+        "timm": timm_optim(),
+        "pytorch_optimizer": importlib.import_module("pytorch_optimizer"),
+        "torch_optimizer": importlib.import_module("torch_optimizer"),
+    }
+    return {
+        library: {
+            name: found
+            for name, found in sorted(vars(module).items())
+            if isinstance(found, type)
+            and issubclass(found, torch.optim.Optimizer)
+            and found.__module__.partition(".")[0] == library
+            and found is not torch.optim.Optimizer
+            and not name.startswith("_")
+        }
+        for library, module in modules.items()
+    }
+
+
+def arguments(optimizer):
+    """Return the arguments that an optimizer is made with; raise a TypeError that says why it cannot be."""
+    parameters = inspect.signature(optimizer).parameters
+    if {"optimizer", "base_optimizer"} & set(parameters):
+        raise TypeError("wraps another optimizer")
+    if "model" in parameters:
+        raise TypeError("takes a whole model")
+    if "weight_decay" not in parameters:
+        raise TypeError("has no weight_decay")
+    needed = {
+        name: value
+        for name, value in REQUIRED.items()
+        if name in parameters and not isinstance(parameters[name].default, int | float)
+    }
+    return {"weight_decay": 0.5} | needed
+
+
+def idle_path(optimizer, start):
+    """Return the parameters after each step with a gradient of zero."""
+    settings = arguments(optimizer)
+
+    def make_optimizer(params):
+        try:
+            return optimizer(params, **settings)
+        except RuntimeError:
+            return optimizer([{"params": params, "use_muon": True}], **settings)
+
+    torch.manual_seed(0)
+    return optimizers.coast(make_optimizer, start, n_steps=IDLE_STEPS)
+
+
+def verdict(start, path):
+    if not (path.abs() <= start.abs()).all():
+        return "tilts"
+    if (path == start).all():
+        return "does not decay"
+    return "shrinks" if (path[-1].abs() < start.abs())[start != 0].all() else "shrinks some"
+
+
+def idle_verdict(name, optimizer):
+    """Return what an optimizer does to a vector and a matrix (the worst of both), and why."""
+    verdicts, errors = set(), []
+    for shape, dtype in product([(4,), (2, 2)], [torch.float64, torch.float32]):
+        start = torch.tensor(START, dtype=dtype).reshape(shape)
+        try:
+            verdicts.add(verdict(start, idle_path(optimizer, start)))
+        except Exception as error:
+            errors.append(str(error).partition("\n")[0])
+    for found in ("tilts", "shrinks some", "shrinks", "does not decay"):
+        if found in verdicts:
+            return f"{found}: {WHY[name]}" if name in WHY else found
+    return f"not run: {WHY.get(name, errors[0])}"
+
+
+# The record
+
+
+def measure_knobs():
+    wanted = {name for name, knob in KNOBS.items() if knob.check == "make rosetta"}
+    if wanted != set(CHECKS):
+        raise LookupError(f"knobs without a check, or checks without a knob: {sorted(wanted ^ set(CHECKS))}")
+    return {
+        name: {
+            "formula": KNOBS[name].formula,
+            "bias": KNOBS[name].bias,
+            "difference": difference(KNOBS[name], check),
+            "tolerance": KNOBS[name].tolerance,
+        }
+        for name, check in CHECKS.items()
+    }
+
+
+def measure_optimizers():
+    return {
+        library: {name: idle_verdict(f"{library}.{name}", found) for name, found in classes.items()}
+        for library, classes in optimizer_classes().items()
+    }
+
+
+def show(record):
+    print(table([{"knob": name} | knob for name, knob in record["knobs"].items()]), end="\n\n")
+    for library, verdicts in record["optimizers"].items():
+        kinds = Counter(found.partition(":")[0] for found in verdicts.values())
+        print(f"{library}: {', '.join(f'{kind} {count}' for kind, count in kinds.most_common())}")
+        others = {name: found for name, found in verdicts.items() if found != "shrinks"}
+        if others:
+            print(table([{"optimizer": name, "verdict": found} for name, found in others.items()]))
+        print()
+
+
+def main():
+    warnings.simplefilter("ignore")
+    os.environ["KERAS_BACKEND"] = "torch"
+    record = {
+        "date": date.today().isoformat(),
+        "python": platform.python_version(),
+        "versions": {name: version(name).partition("+")[0] for name in pins()},
+        "knobs": measure_knobs(),
+        "optimizers": measure_optimizers(),
+    }
+    show(record)
+    RECORD.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    off = [name for name, knob in record["knobs"].items() if not knob["difference"] <= knob["tolerance"]]
+    return f"beyond their tolerance: {', '.join(off)}" if off else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
