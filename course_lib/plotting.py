@@ -124,7 +124,7 @@ def boundaries(X, y, classifiers, *, xlim, ylim, title="", ax=None):
             _boundary(ax, weight, bias, xlim, ylim, **style)
         _points(ax, X, y)
         _frame(ax, xlim, ylim, title)
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+        _legend_below(ax)
     return ax
 
 
@@ -253,7 +253,9 @@ def curves(series, *, xlabel, ylabel, references=None, xscale="linear", title=""
             ax.axhline(height, color="0.25", linestyle=":", linewidth=1.4)
             place = {"xy": (1.01, height), "xycoords": ("axes fraction", "data"), "va": "center"}
             ax.annotate(label, **place, fontsize=9, color="0.25")
-        if len(series) > 1:
+        if len(series) > 2:
+            _legend_below(ax)
+        elif len(series) == 2:
             ax.legend(loc="best")
     return ax
 
@@ -303,9 +305,10 @@ def paths(x, y, values, points, *, xlabel, ylabel, title="", levels=14, ax=None)
     levels = _checks.count("levels", levels, minimum=2)
     tracks = {}
     for label, track in _checks.mapping("points", points, empty=True).items():
-        tracks[label] = _checks.finite(f"points[{label!r}]", track, ndim=2).detach()
+        tracks[label] = _checks.finite(f"points[{label!r}]", track, ndim=2).detach().cpu().double()
         if tracks[label].shape[1] != 2:
             raise ValueError(f"points[{label!r}] must have 2 columns, got {tracks[label].shape[1]}")
+    x, y, values = (tensor.cpu().double().numpy() for tensor in (x, y, values))
     with _style():
         ax = panels(height=WIDTH * 0.7)[1] if ax is None else ax
         ax.grid(False)
@@ -317,8 +320,12 @@ def paths(x, y, values, points, *, xlabel, ylabel, title="", levels=14, ax=None)
             ax.plot(*track[-1:].T, "o", color=color, markeredgecolor="white", markersize=7)
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
         if tracks:
-            ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+            _legend_below(ax)
     return ax
+
+
+def _legend_below(ax):
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
 
 def _axis(name, axis):

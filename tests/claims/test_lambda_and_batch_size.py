@@ -35,12 +35,21 @@ SUM = partial(F.binary_cross_entropy, reduction="sum")
 assert_equal = partial(torch.testing.assert_close, rtol=0, atol=1e-12)
 
 
-def torch_path(n_epochs, *, lr=LR, weight_decay=LAM, loss_fn=F.binary_cross_entropy, batch_size=None, rows=M):
-    """Weights and bias after each epoch of SGD from zero."""
+def torch_path(
+    n_epochs,
+    *,
+    lr=LR,
+    weight_decay=LAM,
+    loss_fn=F.binary_cross_entropy,
+    batch_size=None,
+    rows=M,
+    kind=torch.optim.SGD,
+):
+    """Weights and bias after each epoch from zero, of SGD unless another kind is named."""
     model = Perceptron(4, dtype=torch.float64)
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr, weight_decay=weight_decay)
+    optimizer = kind(model.parameters(), lr=lr, weight_decay=weight_decay)
     settings = {"n_epochs": n_epochs, "batch_size": batch_size, "loss_fn": loss_fn}
     history = train(model, X_t[:rows], y_t[:rows], optimizer, **settings)
     return torch.cat([history["linear.weight"][:, 0], history["linear.bias"]], dim=1)
@@ -83,17 +92,17 @@ def test_one_step():
     assert stepped[0.5][0] == pytest.approx(4.15)
 
 
-def test_printed_cost():
-    """After the answer's repair the printed loss without penalty can rise at every epoch while the objective falls at every epoch."""
+def test_reported_cost():
+    """After the answer's repair the reported loss without penalty can rise at every epoch while the objective falls at every epoch."""
     start = posted_program(1000)[-1]
     path = logistic_descent(X, y, lr=LR, n_steps=200, weight_decay=LAM, start=start)
-    printed, objective = logistic_cost(X, y, path), logistic_cost(X, y, path, weight_decay=LAM)
-    assert all(before < after for before, after in pairwise(printed))
+    reported, objective = logistic_cost(X, y, path), logistic_cost(X, y, path, weight_decay=LAM)
+    assert all(before < after for before, after in pairwise(reported))
     assert all(before > after for before, after in pairwise(objective))
 
 
 def test_own_measure():
-    """Of the weights trained with lambda and with lambda/m, each has the lower cost by the penalty it was trained with."""
+    """Of the weights trained for 1000 epochs with lambda and with lambda/m, each has the lower objective by the penalty it was trained with."""
     strong, weak = torch_path(1000)[-1], posted_program(1000)[-1]
     for winner, loser, weight_decay in ((strong, weak, LAM), (weak, strong, LAM / M)):
         won, lost = (logistic_cost(X, y, theta, weight_decay=weight_decay) for theta in (winner, loser))
@@ -101,30 +110,30 @@ def test_own_measure():
 
 
 def test_mean_keeps():
-    """With a mean loss and a small learning rate the model does not depend on the batch size; with lambda divided by the batch size it does."""
-    lengths = {}
+    """With a mean loss and a learning rate proportional to the batch size, SGD ends with weights of the same length for batches of 32 to 1024, to 1 %; with lambda divided by the batch size their length changes by more than half."""
+    lengths = []
     for batch_size in (32, 256, 1024):
         settings = {"lr": 0.001 * batch_size, "batch_size": batch_size, "rows": 1024}
-        lengths[batch_size] = [
-            torch_path(60, weight_decay=decay, **settings)[-1, :4].norm().item()
-            for decay in (LAM, LAM / batch_size)
-        ]
-    mean, divided = zip(*lengths.values(), strict=True)
+        lengths.append(
+            [
+                torch_path(60, weight_decay=decay, **settings)[-1, :4].norm().item()
+                for decay in (LAM, 32 * LAM / batch_size)
+            ]
+        )
+    mean, divided = zip(*lengths, strict=True)
     assert max(mean) / min(mean) < 1.01
-    assert max(divided) / min(divided) > 1.02
-    divided_optima = [logistic_optimum(X_t, y_t, LAM / B, decay_bias=True)[0].norm() for B in (32, 1024)]
-    assert divided_optima[1] / divided_optima[0] > 1.05
+    assert max(divided) / min(divided) > 1.5
 
 
 def test_sum_divides():
-    """A summed loss with decay lambda takes, with a learning rate divided by the batch size, the very steps of a mean loss with lambda divided by the batch size."""
+    """For SGD, a summed loss with decay lambda takes, with a learning rate divided by the batch size, the very steps of a mean loss with lambda divided by the batch size."""
     settings = {"batch_size": 64, "rows": 1024}
     summed = torch_path(5, lr=LR / 64, weight_decay=LAM, loss_fn=SUM, **settings)
     assert_equal(summed, torch_path(5, lr=LR, weight_decay=LAM / 64, **settings))
 
 
 def test_accumulation():
-    """Adding up the mean losses of four micro-batches without dividing by four is a learning rate times four and a decay divided by four."""
+    """For SGD, adding up the mean losses of four micro-batches without dividing by four is a learning rate times four and a decay divided by four."""
     model = Perceptron(4, dtype=torch.float64)
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
@@ -156,13 +165,13 @@ def test_data_parallel():
 
 
 def test_data_parallel_sum():
-    """With a summed loss, two processes act like one with half the learning rate and twice the decay."""
+    """For SGD with a summed loss, two processes act like one with half the learning rate and twice the decay."""
     found = in_two_processes(SUM, LR / M, LAM * M)
     assert_equal(found, torch_path(100, lr=LR / M / 2, weight_decay=2 * LAM * M, loss_fn=SUM)[-1])
 
 
 def test_moving_average():
-    """Under SGD with decay the parameters are an exponential moving average of -gradient/lambda over 1/(lr lambda) steps."""
+    """Under SGD with decay the parameters are an exponential moving average of -gradient/lambda, begun at the start and with a time scale of 1/(lr lambda) steps."""
     lr, tau = 0.05, 1 / (0.05 * LAM)
     model = Perceptron(4, dtype=torch.float64)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, weight_decay=LAM)
@@ -177,23 +186,32 @@ def test_moving_average():
             assert_equal(average, parameters_to_vector(model.parameters()).detach())
 
 
+def distances(small, large):
+    return ((large - small).norm(dim=1) / small.norm(dim=1)).tolist()
+
+
 def test_linear_scaling():
-    """For SGD with a batch 8 times as large, 8 times the learning rate and the same lambda stay within 1 % of the small-batch path after 5 epochs and after 40, and no other rule of the table comes within 10 %."""
+    """On data like the chapter's, SGD with a batch 8 times as large, 8 times the learning rate and the same lambda stays within 1 % of the small-batch path, and rules that change lambda end more than 20 % away."""
     small = torch_path(40, lr=0.02, batch_size=16, rows=1024)
 
-    def distance(times_lr, times_lam, epoch):
+    def from_small(times_lr, times_lam):
         settings = {"lr": 0.02 * times_lr, "weight_decay": LAM * times_lam}
-        large = torch_path(40, batch_size=128, rows=1024, **settings)
-        return ((large - small)[epoch - 1].norm() / small[epoch - 1].norm()).item()
+        return distances(small, torch_path(40, batch_size=128, rows=1024, **settings))
 
-    for epoch in (5, 40):
-        assert distance(8, 1, epoch) < 0.01
-        for times_lr, times_lam in ((1, 1), (8, 8), (1, 8), (8**0.5, 8**0.5)):
-            assert distance(times_lr, times_lam, epoch) > 0.1
+    assert max(from_small(8, 1)[4:]) < 0.01
+    for times_lr, times_lam in ((8, 8), (1, 8), (8**0.5, 8**0.5)):
+        assert from_small(times_lr, times_lam)[-1] > 0.2
+
+
+def test_same_objective():
+    """With lambda and learning rate untouched, a batch 8 times as large takes 8 times as many epochs for the same path, to 2 %."""
+    small = torch_path(40, lr=0.02, batch_size=16, rows=1024)
+    patient = torch_path(320, lr=0.02, batch_size=128, rows=1024)[7::8]
+    assert max(distances(small, patient)) < 0.02
 
 
 def test_adamw_clock():
-    """AdamW forgets a weight without gradient at the same rate an epoch if lr times lambda grows like the batch size."""
+    """Under AdamW a weight without gradient keeps the same share of itself an epoch if lr times lambda grows like the batch size."""
 
     def left(batch_size, lr, weight_decay):
         adamw = partial(torch.optim.AdamW, lr=lr, weight_decay=weight_decay)
@@ -203,6 +221,14 @@ def test_adamw_clock():
     for times_lr, times_lam in ((8**0.5, 8**0.5), (1, 8), (8, 1)):
         assert left(128, 0.02 * times_lr, LAM * times_lam) == pytest.approx(small, rel=0.01)
     assert left(128, 0.02, LAM) > small + 0.2
+
+
+def test_adamw_model():
+    """Keeping AdamW's clock does not keep its model: on data like the chapter's, 8 times lambda with a batch 8 times as large keeps the clock and ends more than 40 % away from the small-batch result."""
+    settings = {"rows": 1024, "lr": 0.02, "kind": torch.optim.AdamW}
+    small = torch_path(40, batch_size=16, **settings)
+    same_clock = torch_path(40, batch_size=128, weight_decay=8 * LAM, **settings)
+    assert distances(small, same_clock)[-1] > 0.4
 
 
 def test_mlp_batch():
@@ -224,7 +250,7 @@ def test_mlp_batch():
 
 
 def test_bias_out():
-    """For LogisticRegression the solver decides about the bias: liblinear penalizes it, lbfgs does not."""
+    """For LogisticRegression the solver decides about the bias: by default liblinear penalizes it, lbfgs does not."""
     for solver, decay_bias in (("liblinear", True), ("lbfgs", False)):
         fit = LogisticRegression(C=1 / (M * LAM), solver=solver, tol=1e-10, max_iter=10_000).fit(X, y)
         weight, bias = logistic_optimum(X_t, y_t, LAM, decay_bias=decay_bias)
