@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 ROSETTA := .venv-rosetta
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# For commands that start one process a core: threads of several would wait for each other.
+# The matrices of the book are small, and some commands start one process a core: more threads would only
+# wait for each other.
 ONE_THREAD := OMP_NUM_THREADS=1
 check_python = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 book" % sys.version_info[:2])'
 stage = @printf '\n== %s\n' '$(1)'
@@ -31,7 +32,7 @@ $(READY): requirements.txt constraints.txt pyproject.toml
 book: $(READY) ## execute the notebooks and build the book into _build/html
 	$(call stage,book: executing the notebooks and building the pages)
 	@start=$$(date +%s); \
-	$(BIN)/jupyter-book build . --warningiserror --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }; \
+	$(ONE_THREAD) $(BIN)/jupyter-book build . --warningiserror --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }; \
 	printf 'Built in %d s. Open %s\n' "$$(($$(date +%s) - start))" "$(CURDIR)/_build/html/index.html"
 
 test: book ## lint, unit tests, docstring examples, notebooks, and the built site

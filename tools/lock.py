@@ -1,6 +1,6 @@
 """Write the exact version of all that a file of requirements brings with it here.
 
-    python -m tools.lock [requirements.txt constraints.txt]
+python -m tools.lock [requirements.txt constraints.txt]
 """
 
 import re

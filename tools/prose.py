@@ -34,17 +34,27 @@ def _decimals(value):
 
 def unchecked(notebook, claims_file=None):
     """Return (cell index, number as written) for every decimal in the prose that nothing computes."""
-    known = [(value, decimals) for text in _outputs(notebook) for _, value, decimals in numbers(text)]
-    known += _asserted(claims_file)
-    missing = []
-    for index, source in notebooks.markdown(notebook):
-        prose = LINK_TARGET.sub("]", _without_code_blocks(source))
-        for match, value, decimals in numbers(prose):
-            if GIVEN.match(prose, match.end()):
-                continue
-            if not any(_agrees(value, decimals, *candidate) for candidate in known):
-                missing.append((index, match[0]))
-    return missing
+    known = computed(notebook, claims_file)
+    return [
+        (index, number)
+        for index, source in notebooks.markdown(notebook)
+        for number in unchecked_in(source, known)
+    ]
+
+
+def computed(notebook, claims_file=None):
+    """Return (value, number of decimals) of every number that is printed or stands in a claim's test."""
+    printed = {(value, decimals) for text in _outputs(notebook) for _, value, decimals in numbers(text)}
+    return printed.union(_asserted(claims_file))
+
+
+def unchecked_in(source, known):
+    """Yield the decimals of a text, as written, that agree with none of the known numbers."""
+    prose = LINK_TARGET.sub("]", _without_code_blocks(source))
+    for match, value, decimals in numbers(prose):
+        given = GIVEN.match(prose, match.end())
+        if not given and not any(_agrees(value, decimals, *candidate) for candidate in known):
+            yield match[0]
 
 
 def _agrees(quoted, decimals, computed, computed_decimals):

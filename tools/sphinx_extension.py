@@ -99,7 +99,7 @@ class Rosetta(Directive):
                 if name.partition(".")[0] == library:
                     rows.setdefault(knob_cells(knob, record["knobs"]), []).append(name.partition(".")[2])
             lines += [f"### {LIBRARIES.get(library, library)}", ""]
-            lines += [table_row("knob", "it minimizes, or does", "lambda in $J$", "bias", "off by")]
+            lines += [table_row("knob", "lambda in $J$", "bias", "off by", "it minimizes, or does")]
             lines += [table_row(*5 * ["---"])]
             for cells, names in rows.items():
                 lines += [table_row(", ".join(f"`{name}`" for name in names), *cells)]
@@ -128,7 +128,7 @@ def knob_cells(knob, records):
         off_by = power_of_ten(records[knob.name]["difference"])
     kind = {"l2": "", "l1": " (l1)", "decoupled": " (AdamW's)"}[knob.penalty]
     bias = f"{knob.bias}\\*" if knob.bias_is_a_choice else knob.bias
-    return f"`{knob.objective}`", f"`{knob.formula}`{kind}", bias, off_by
+    return f"`{knob.formula}`{kind}", bias, off_by, f"`{knob.objective}`"
 
 
 def power_of_ten(number):
