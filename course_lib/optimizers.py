@@ -144,10 +144,11 @@ class SGDW(_Decaying):
         _checks.flag("decay_times_lr", group["decay_times_lr"])
 
     def _update(self, parameter, group):
-        decay = group["weight_decay"] * (group["lr"] if group["decay_times_lr"] else 1)
+        lr = float(group["lr"])
+        decay = group["weight_decay"] * (lr if group["decay_times_lr"] else 1)
         if decay != 0:
             _shrink(parameter, decay, group["norm"])
-        parameter.add_(self._direction(parameter, group), alpha=-group["lr"])
+        parameter.add_(self._direction(parameter, group), alpha=-lr)
 
     def _direction(self, parameter, group):
         """Return what torch.optim.SGD makes of the gradient, and keep its momentum."""
@@ -211,7 +212,7 @@ class ProximalSGD(_Decaying):
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "norm": norm, "maximize": maximize})
 
     def _update(self, parameter, group):
-        lr = group["lr"]
+        lr = float(group["lr"])
         parameter.add_(parameter.grad, alpha=lr if group["maximize"] else -lr)
         decay = lr * group["weight_decay"]
         if decay == 0:

@@ -68,6 +68,8 @@ def data_parallel(
     """
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {model!r}")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError(f"model must have a trainable parameter, got none in {model!r}")
     X, y = _checks.finite("X", X), _checks.finite("y", y)
     if X.ndim == 0 or y.ndim == 0 or len(X) != len(y):
         raise ValueError(f"X and y must have as many rows, got shapes {tuple(X.shape)} and {tuple(y.shape)}")
@@ -79,9 +81,10 @@ def data_parallel(
     n_processes = _checks.count("n_processes", n_processes)
     if n_processes > len(X):
         raise ValueError(f"n_processes must be at most one a row, {len(X)}, got {n_processes}")
+    _checks.function("loss_fn", loss_fn)
     try:
-        pickle.dumps(_checks.function("loss_fn", loss_fn))
-    except (pickle.PicklingError, AttributeError) as error:
+        pickle.dumps(loss_fn)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise TypeError(f"loss_fn must be importable by another process, got {loss_fn!r}") from error
     with tempfile.TemporaryDirectory() as folder:
         # By file, because tensors handed to a process as arguments would be one memory shared by all.

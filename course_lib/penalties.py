@@ -140,7 +140,12 @@ def l1_penalty(parameters, weight_decay):
 
 
 def _parameters(parameters):
-    parameters = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
+    if isinstance(parameters, torch.Tensor):
+        parameters = [parameters]
+    try:
+        parameters = list(parameters)
+    except TypeError as error:
+        raise TypeError(f"parameters must be tensors, got {parameters!r}") from error
     if not parameters:
         raise ValueError("parameters must not be empty")
     for parameter in parameters:

@@ -50,8 +50,12 @@ def logistic_cost(X, y, theta, *, weight_decay=0.0, decay_bias=True):
         raise ValueError(f"theta must have {Z.shape[1]} entries, weights and bias, got shape {theta.shape}")
     weight_decay = _checks.number("weight_decay", weight_decay)
     penalized = theta if _checks.flag("decay_bias", decay_bias) else theta[..., :-1]
-    loss = np.logaddexp(0, -theta @ Z.T).mean(axis=-1)
-    return loss + weight_decay / 2 * (penalized**2).sum(axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        loss = np.logaddexp(0, -theta @ Z.T).mean(axis=-1)
+        cost = loss + weight_decay / 2 * (penalized**2).sum(axis=-1)
+    if not np.isfinite(cost).all():
+        raise ValueError("theta is too large for float64: its cost is not finite")
+    return cost
 
 
 def logistic_descent(X, y, *, lr, n_steps, weight_decay=0.0, decay_bias=True, start=None, record=None):
@@ -175,6 +179,8 @@ def logistic_sweep(X, y, weight_decays, *, lr, n_steps, decay_bias=True):
     [[3.46, -0.87, -5.19], [0.59, -0.01, -0.62]]
     """
     X, y = _checks.samples(X, y)
+    if X.dtype == torch.bfloat16:
+        raise TypeError("X must have a dtype that NumPy has, got torch.bfloat16")
     weight_decays = _checks.finite("weight_decays", weight_decays, ndim=1).detach().to(X)
     if (weight_decays < 0).any():
         raise ValueError(f"weight_decays must be >= 0, got {weight_decays.min().item():g}")

@@ -1,5 +1,7 @@
 """Numbers at the edge of what a dtype holds, and arguments of unusual kinds: right, or refused by name."""
 
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -17,10 +19,11 @@ from course_lib.geometry import (
     signed_distance,
 )
 from course_lib.models import Perceptron
+from course_lib.optimizers import SGDW, ProximalSGD, coast
 from course_lib.optimum import logistic_objective, logistic_optimum
-from course_lib.penalties import decay_groups, soft_threshold
-from course_lib.plotting import boundaries, curves
-from course_lib.scratch import logistic_descent
+from course_lib.penalties import decay_groups, l1_penalty, l2_penalty, soft_threshold
+from course_lib.plotting import boundaries, curves, paths
+from course_lib.scratch import logistic_cost, logistic_descent, logistic_sweep
 from course_lib.training import train
 
 X, y = two_points(torch.float64)
@@ -269,3 +272,110 @@ def test_an_argument_of_another_kind_is_named(call, message):
 def test_a_rectangle_of_three_numbers_is_refused():
     with pytest.raises(ValueError, match="xlim must be two increasing numbers"):
         boundary_segment([1.0, 0.0], 0.0, (0, 5, 6), (0, 1))
+
+
+HALVES = [torch.bfloat16, torch.float16]
+BY_A_SHARE = pytest.mark.parametrize("make", [SGDW, partial(ProximalSGD, norm=2)])
+
+
+@BY_A_SHARE
+@pytest.mark.parametrize("size", [1e-300, 1e-150, 1e150, 1e300])
+def test_a_squared_norm_shrinks_every_size_by_the_same_share(make, size):
+    start, make = torch.tensor([1.0, -3.0], dtype=torch.float64), partial(make, lr=0.1, weight_decay=0.5)
+    found, expected = coast(make, size * start, n_steps=20), coast(make, start, n_steps=20)
+    torch.testing.assert_close(found / size, expected, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("make", [SGDW, ProximalSGD])
+def test_an_absolute_value_stops_the_tiny_at_zero_and_hardly_moves_the_huge(make):
+    start = torch.tensor([5e-324, -1e-300, -0.0, 1e300], dtype=torch.float64)
+    (after,) = coast(partial(make, lr=0.1, weight_decay=0.5, norm=1), start)
+    assert after.tolist() == [0.0, 0.0, 0.0, 1e300]
+    assert not torch.signbit(after).any()
+
+
+@BY_A_SHARE
+def test_a_decay_below_half_the_spacing_of_a_dtype_is_lost(make):
+    make = partial(make, lr=1e-2, weight_decay=1e-2)
+    left = {dtype: coast(make, torch.ones(1, dtype=dtype)).item() for dtype in (*HALVES, torch.float32)}
+    assert [value < 1 for value in left.values()] == [False, False, True]
+
+
+@BY_A_SHARE
+def test_a_tiny_lr_in_a_float32_tensor_still_decays_float64_parameters(make):
+    """1 - 1e-9 is 1 in float32."""
+    make = partial(make, lr=torch.tensor(1e-6), weight_decay=1e-3)
+    assert 1 - coast(make, torch.ones(1, dtype=torch.float64)).item() == pytest.approx(1e-9, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_an_optimizer_in_half_precision_reaches_the_minimum_to_its_precision(dtype):
+    for make, bottom in ((SGDW, 2.0), (ProximalSGD, 2.5)):
+        weight = nn.Parameter(torch.zeros(3, dtype=dtype))
+        optimizer = make([weight], lr=0.25, weight_decay=0.5)
+        for _ in range(60):
+            weight.grad = weight.detach() - 3
+            optimizer.step()
+        assert weight.dtype == dtype
+        torch.testing.assert_close(weight.double(), torch.full((3,), bottom).double(), rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [*HALVES, torch.float32])
+def test_where_the_value_of_the_l2_penalty_overflows_its_gradient_is_right(dtype):
+    large = torch.tensor([torch.finfo(dtype).max / 4], dtype=dtype, requires_grad=True)
+    assert l1_penalty(large, 0.5).item() == large.item() / 2
+    penalty = l2_penalty(large, 0.5)
+    assert penalty.isinf()
+    penalty.backward()
+    assert large.grad.item() == large.item() / 2
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e150])
+def test_penalties_of_tiny_and_of_huge_numbers(size):
+    value = torch.tensor([size, -size], dtype=torch.float64)
+    assert l1_penalty(value, 0.5).item() == pytest.approx(size, rel=1e-15, abs=0)
+    assert l2_penalty(value, 0.5).item() == pytest.approx(size * size / 2, rel=1e-15, abs=1e-323)
+
+
+@pytest.mark.parametrize("theta", [[1e200, 0.0, 0.0], [1e308, 1e308, 0.0], [[0.0] * 3, [0.0, 0.0, 1e200]]])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_a_cost_beyond_float64_is_refused_without_a_warning(theta, weight_decay):
+    with pytest.raises(ValueError, match="theta is too large for float64"):
+        logistic_cost(X, y, theta, weight_decay=weight_decay)
+
+
+def test_a_sweep_that_overflows_is_refused_without_a_warning():
+    for rows in (X * 10, X.float(), X.half()):
+        with pytest.raises(ValueError, match=r"lr = 1e\+308 lets the parameters grow"):
+            logistic_sweep(rows, y, [0.0, 0.1], lr=1e308, n_steps=30)
+
+
+def test_a_sweep_over_extreme_decays():
+    """Where lr lambda is 1 the parameters are forgotten at every step, below 1e-16 nothing is."""
+    plain, tiny, forgetful = logistic_sweep(X, y, [0.0, 1e-300, 2.0], lr=0.5, n_steps=40)
+    assert plain.tolist() == tiny.tolist()
+    one_step, _ = logistic_sweep(X, y, [0.0, 1.0], lr=0.5, n_steps=1)
+    assert abs(forgetful[:2] - one_step[:2]).max() < 0.2 < abs(plain[:2] - one_step[:2]).max()
+
+
+def test_what_carries_a_gradient_may_be_swept_and_mapped():
+    points = X.clone().requires_grad_()
+    decays = torch.tensor([0.1], dtype=torch.float64, requires_grad=True)
+    theta = logistic_sweep(points, y, decays, lr=1.0, n_steps=3)
+    logistic_cost(points, y, torch.from_numpy(theta).requires_grad_())
+    axis = torch.linspace(0, 1, 3, requires_grad=True)
+    ax = paths(axis, axis, axis * axis[:, None], {"a": points}, xlabel="x", ylabel="y")
+    assert len(ax.lines) == 2
+
+
+@pytest.mark.parametrize("dtype", [*HALVES, torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [1e-4, 1.0, 1e4])
+def test_maps_of_any_dtype_and_size(dtype, size):
+    axis = torch.linspace(-1, 1, 5, dtype=dtype)
+    bowl = size * (axis**2 + axis[:, None] ** 2)
+    ax = paths(axis, axis, bowl, {"a": torch.zeros(2, 2, dtype=dtype)}, xlabel="x", ylabel="y")
+    assert len(ax.collections[1].levels) > 5
+
+
+def test_a_map_of_a_constant_draws_without_a_warning():
+    paths([0.0, 1.0], [0.0, 1.0], [[2.0, 2.0], [2.0, 2.0]], {}, xlabel="x", ylabel="y")

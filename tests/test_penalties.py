@@ -6,7 +6,7 @@ from torch import nn
 from course_lib.data import separable
 from course_lib.models import Perceptron
 from course_lib.optimum import logistic_optimum
-from course_lib.penalties import decay_groups, soft_threshold
+from course_lib.penalties import decay_groups, l1_penalty, l2_penalty, soft_threshold
 
 X_GRID = torch.linspace(-5, 5, 101, dtype=torch.float64)
 
@@ -163,3 +163,103 @@ def test_gradient_step_then_soft_threshold_of_lr_times_lambda_stays_at_the_l1_op
     (slope,) = torch.autograd.grad(F.binary_cross_entropy_with_logits(X @ weight + bias, y), weight)
     moved = soft_threshold(weight.detach() - lr * slope, lr * decay)
     torch.testing.assert_close(moved, weight.detach(), rtol=0, atol=1e-12)
+
+
+VALUES = [torch.tensor([1.0, -1.5, 0.0], dtype=torch.float64), torch.tensor([[2.0]], dtype=torch.float64)]
+
+
+def leaves():
+    return [value.clone().requires_grad_() for value in VALUES]
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.2, 3])
+@pytest.mark.parametrize(
+    ("penalty", "value", "slope"),
+    [
+        (l2_penalty, (1 + 1.5**2 + 2**2) / 2, lambda p: p),
+        (l1_penalty, 1 + 1.5 + 2, torch.sign),
+    ],
+)
+def test_value_and_gradient_of_a_penalty_by_hand(penalty, value, slope, weight_decay):
+    """The gradient of L1 at 0 is 0."""
+    parameters = leaves()
+    found = penalty(parameters, weight_decay)
+    assert found.shape == ()
+    assert found.item() == pytest.approx(weight_decay * value, rel=1e-15)
+    found.backward()
+    for parameter, start in zip(parameters, VALUES, strict=True):
+        assert torch.equal(parameter.grad, weight_decay * slope(start))
+        assert torch.equal(parameter.detach(), start)
+
+
+@pytest.mark.parametrize("penalty", [l1_penalty, l2_penalty])
+def test_a_penalty_takes_a_tensor_a_sequence_or_a_generator(penalty):
+    weight, bias = VALUES
+    expected = penalty(weight, 0.3) + penalty(bias, 0.3)
+    for parameters in (
+        VALUES,
+        tuple(VALUES),
+        iter(VALUES),
+        (p for p in VALUES),
+        {"w": weight, "b": bias}.values(),
+    ):
+        torch.testing.assert_close(penalty(parameters, 0.3), expected, rtol=1e-15, atol=0)
+    model = nn.Linear(3, 2)
+    both = penalty(model.weight, 0.3) + penalty(model.bias, 0.3)
+    torch.testing.assert_close(penalty(model.parameters(), 0.3), both)
+    assert penalty(torch.tensor(-2.0), 0.5).item() == 1.0
+
+
+@pytest.mark.parametrize("penalty", [l1_penalty, l2_penalty])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_a_penalty_has_the_dtype_of_the_parameters(penalty, dtype):
+    assert penalty([value.to(dtype) for value in VALUES], 0.5).dtype == dtype
+
+
+@pytest.mark.parametrize("settings", [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}], ids=str)
+def test_descending_the_l2_penalty_is_torchs_weight_decay(settings):
+    X, y = separable(20, 3, seed=1)
+    coupled, explicit = Perceptron(3, dtype=torch.float64), Perceptron(3, dtype=torch.float64)
+    by_torch = torch.optim.SGD(coupled.parameters(), lr=0.3, weight_decay=0.2, **settings)
+    by_penalty = torch.optim.SGD(explicit.parameters(), lr=0.3, **settings)
+    for _ in range(100):
+        by_torch.zero_grad()
+        F.binary_cross_entropy(coupled(X), y).backward()
+        by_torch.step()
+        by_penalty.zero_grad()
+        (F.binary_cross_entropy(explicit(X), y) + l2_penalty(explicit.parameters(), 0.2)).backward()
+        by_penalty.step()
+    for p, q in zip(coupled.parameters(), explicit.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=0, atol=1e-12)
+
+
+def test_descending_the_l1_penalty_makes_no_exact_zeros():
+    weight = nn.Parameter(torch.tensor([0.25, -0.33], dtype=torch.float64))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    for _ in range(101):
+        optimizer.zero_grad()
+        l1_penalty([weight], 1.0).backward()
+        optimizer.step()
+    assert (weight != 0).all()
+    assert (weight.abs() < 0.1).all()
+
+
+@pytest.mark.parametrize("penalty", [l1_penalty, l2_penalty])
+@pytest.mark.parametrize(
+    ("parameters", "error", "match"),
+    [
+        (None, TypeError, "parameters must be tensors, got None"),
+        (1.0, TypeError, r"parameters must be tensors, got 1\.0"),
+        (nn.Linear(2, 1), TypeError, r"parameters must be tensors, got Linear\("),
+        (
+            list(nn.Linear(2, 1).named_parameters()),
+            TypeError,
+            r"parameters must be tensors, got \('weight', ",
+        ),
+        ([], ValueError, "parameters must not be empty"),
+        ([torch.ones(2), torch.tensor([float("nan")])], ValueError, "parameters must be finite"),
+    ],
+)
+def test_a_penalty_on_no_tensors_is_refused(penalty, parameters, error, match):
+    with pytest.raises(error, match=match):
+        penalty(parameters, 0.1)

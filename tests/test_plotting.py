@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.markers import MarkerStyle
 
 from course_lib.geometry import boundary_segment
-from course_lib.plotting import boundaries, curves, drift, panels
+from course_lib.plotting import boundaries, curves, drift, panels, paths
 from course_lib.training import History
 
 mpl.use("Agg")
@@ -36,11 +36,16 @@ def history(n_epochs=8, seed=0):
     return History(torch.linspace(0.7, 0.1, n_epochs, dtype=torch.float64), parameters)
 
 
+AXES = torch.linspace(-2, 3, 21), torch.linspace(-1, 1, 11, dtype=torch.float64)
+MAP = (*AXES, AXES[0] ** 2 + 4 * AXES[1][:, None] ** 2)
+TRACKS = {f"path {k}": torch.tensor([[2.5, 0.1 * k], [1.0, -0.1 * k], [0.0, 0.0]]) for k in range(6)}
+
 CALLS = {
     "panels": lambda: panels(2),
     "boundaries": lambda: boundaries(X, Y, CLASSIFIERS, xlim=XLIM, ylim=YLIM),
     "drift": lambda: drift({"run": history()}, X, Y, epochs=[1, 5], xlim=XLIM, ylim=YLIM),
     "curves": lambda: curves({"a": ([0, 1], [1, 2])}, xlabel="x", ylabel="y"),
+    "paths": lambda: paths(*MAP, TRACKS, xlabel="x", ylabel="y"),
 }
 
 
@@ -106,10 +111,11 @@ def test_figures_are_opaque_and_white_whatever_the_global_style(name):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_each_call_makes_one_figure_with_a_grid_and_without_top_and_right_frame(name):
+    """A map has its own lines in place of the grid."""
     CALLS[name]()
     assert len(plt.get_fignums()) == 1
     for ax in plt.gcf().axes:
-        assert ax.xaxis.get_gridlines()[0].get_visible()
+        assert ax.xaxis.get_gridlines()[0].get_visible() == (name != "paths")
         assert {side for side, spine in ax.spines.items() if spine.get_visible()} == {"left", "bottom"}
 
 
@@ -302,3 +308,91 @@ def test_curves_writes_each_reference_on_a_dotted_horizontal_line():
     assert {text.get_text(): text.xy[1] for text in ax.texts} == references
     assert ax.get_ylim()[0] < -1
     assert ax.get_ylim()[1] > 2.5
+
+
+def test_paths_draws_each_from_its_first_point_to_its_last_which_is_a_dot():
+    ax = paths(*MAP, TRACKS, xlabel="x", ylabel="y")
+    lines, dots = ax.lines[::2], ax.lines[1::2]
+    assert [line.get_label() for line in lines] == list(TRACKS)
+    for line, dot, track in zip(lines, dots, TRACKS.values(), strict=True):
+        assert_draws(line, track)
+        assert_draws(dot, track[-1:])
+        assert (line.get_marker(), dot.get_marker()) == ("None", "o")
+        assert dot.get_linestyle() == "None"
+        assert dot.get_color() == line.get_color()
+        assert dot.get_zorder() >= line.get_zorder()
+
+
+def test_paths_tells_six_apart_by_dashes_and_by_color_and_names_them_once():
+    ax = paths(*MAP, TRACKS, xlabel="x", ylabel="y")
+    assert len({line.get_color() for line in ax.lines}) == 6
+    assert len({str(line._unscaled_dash_pattern) for line in ax.lines[::2]}) == 6
+    assert legend_labels(ax.figure) == list(TRACKS)
+    alone = paths(*MAP, {"alone": TRACKS["path 0"]}, xlabel="x", ylabel="y")
+    assert legend_labels(alone.figure) == ["alone"]
+
+
+def test_paths_draws_a_seventh_and_a_path_of_one_point():
+    ax = paths(*MAP, {**TRACKS, "seventh": [[1, 0.5]]}, xlabel="x", ylabel="y")
+    assert_draws(ax.lines[12], [[1, 0.5]])
+    assert_draws(ax.lines[13], [[1, 0.5]])
+
+
+def test_paths_without_a_path_is_a_map_without_a_legend():
+    ax = paths(*MAP, {}, xlabel="x", ylabel="y")
+    assert len(ax.lines) == 0
+    assert ax.get_legend() is None
+    assert len(ax.collections) == 2
+
+
+def shades(ax):
+    """Return the brightness of each area of the map and the values between which it lies."""
+    filled = ax.collections[0]
+    return filled.get_facecolor()[:, :3].mean(axis=1), filled.levels
+
+
+def test_the_map_of_paths_is_darker_where_the_function_is_lower():
+    """And its lines are the edges of the areas, a constant apart, over all values."""
+    ax = paths(*MAP, {}, xlabel="x", ylabel="y")
+    brightness, levels = shades(ax)
+    assert (np.diff(brightness) > 0).all()
+    np.testing.assert_allclose(np.diff(levels), levels[1] - levels[0], rtol=1e-12)
+    np.testing.assert_array_equal(ax.collections[1].levels, levels)
+    assert levels[0] <= MAP[2].min()
+    assert levels[-1] >= MAP[2].max()
+
+
+def test_the_map_of_paths_has_its_axes_the_right_way_round():
+    """A function of y alone, on axes of different lengths: the lines lie across."""
+    x, y = AXES
+    ax = paths(x, y, y[:, None].expand(11, 21), {}, xlabel="x", ylabel="y")
+    across = [path for path in ax.collections[1].get_paths() if len(path.vertices)]
+    assert across
+    for path in across:
+        assert np.ptp(path.vertices[:, 0]) == 5
+        assert np.ptp(path.vertices[:, 1]) < 1e-12
+
+
+@pytest.mark.parametrize("levels", [5, 14, 40])
+def test_the_map_of_paths_has_about_as_many_lines_as_asked_for(levels):
+    _, found = shades(paths(*MAP, {}, xlabel="x", ylabel="y", levels=levels))
+    assert 0.6 * levels <= len(found) <= 1.4 * levels + 1
+
+
+def test_the_map_of_paths_has_fourteen_levels_unless_told():
+    default, told = (paths(*MAP, {}, xlabel="x", ylabel="y", **options) for options in ({}, {"levels": 14}))
+    np.testing.assert_array_equal(shades(default)[1], shades(told)[1])
+
+
+def test_paths_frames_the_map_and_sets_labels_and_title():
+    ax = paths(*MAP, {"far": [[9, 9], [-9, 9]]}, xlabel="first", ylabel="second", title="a bowl")
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("first", "second", "a bowl")
+    assert (ax.get_xlim(), ax.get_ylim()) == ((-2, 3), (-1, 1))
+    assert paths(*MAP, {}, xlabel="x", ylabel="y").get_title() == ""
+
+
+def test_paths_draws_into_the_axes_it_is_given():
+    _, axes = panels(2)
+    assert paths(*MAP, TRACKS, xlabel="x", ylabel="y", ax=axes[1]) is axes[1]
+    assert [len(ax.collections) for ax in axes] == [0, 2]
+    assert len(plt.get_fignums()) == 1
