@@ -16,6 +16,13 @@ class _Decaying(Optimizer):
         self._check(defaults)
         super().__init__(params, defaults)
 
+    def __setstate__(self, state):
+        """Fill in, as torch does, what a state saved by another optimizer does not have."""
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for name, value in self.defaults.items():
+                group.setdefault(name, value)
+
     def add_param_group(self, param_group):
         """Add a group of parameters with settings of its own, which are checked like the others."""
         _checks.mapping("param_group", param_group)

@@ -23,7 +23,8 @@ def data_parallel(
 
     It is torch's own machinery: a process group (gloo) on this machine and DistributedDataParallel, which
     averages the gradients of the processes before every step. Process r takes the r-th of `n_processes`
-    consecutive shares of the rows, all of them at every step.
+    consecutive shares of the rows, all of them at every step. In a script, call it under
+    ``if __name__ == "__main__":``, as each process imports the script anew.
 
     Parameters
     ----------
@@ -51,7 +52,8 @@ def data_parallel(
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of its range, or `loss_fn` cannot be sent to another process.
+        If an argument is out of its range, `loss_fn` cannot be sent to another process, or the
+        parameters stop being finite.
 
     References
     ----------
@@ -93,6 +95,8 @@ def data_parallel(
         torch.multiprocessing.spawn(_process, arguments, nprocs=n_processes)
         trained = copy.deepcopy(model)
         trained.load_state_dict(torch.load(Path(folder) / "end.pt"))
+    if not all(torch.isfinite(parameter).all() for parameter in trained.parameters()):
+        raise ValueError(f"lr = {lr:g} lets the parameters grow without bound; a smaller one may help")
     return trained
 
 

@@ -7,7 +7,7 @@ from course_lib import _checks
 
 __all__ = ["logistic_cost", "logistic_descent", "logistic_sweep"]
 
-CHUNK = 2**17  # entries of the largest matrix of a sweep: about 1 MiB, so that it stays in the cache
+CHUNK = 2**18  # entries of the largest matrix of a sweep: it has to stay in the cache
 
 
 def logistic_cost(X, y, theta, *, weight_decay=0.0, decay_bias=True):
@@ -187,8 +187,8 @@ def logistic_sweep(X, y, weight_decays, *, lr, n_steps, decay_bias=True):
     lr = _checks.number("lr", lr, strict=True)
     n_steps = _checks.count("n_steps", n_steps)
     _checks.flag("decay_bias", decay_bias)
-    Z = (2 * y[:, None] - 1) * torch.cat([X, X.new_ones(len(X), 1)], dim=1)
-    ascent = Z.T.contiguous() * (lr / len(Z))
+    Z = (1 - 2 * y[:, None]) * torch.cat([X, X.new_ones(len(X), 1)], dim=1)
+    ascent = Z.T.contiguous() * (-lr / len(Z))
     theta = X.new_zeros(Z.shape[1], len(weight_decays))
     for runs in torch.arange(len(weight_decays)).split(max(1, CHUNK // len(Z))):
         part = X.new_zeros(Z.shape[1], len(runs))
@@ -197,7 +197,7 @@ def logistic_sweep(X, y, weight_decays, *, lr, n_steps, decay_bias=True):
             keep[-1] = 1.0
         wrong = Z.new_empty(len(Z), len(runs))
         for _ in range(n_steps):
-            torch.mm(Z, part, out=wrong).neg_().sigmoid_()
+            torch.mm(Z, part, out=wrong).sigmoid_()
             part.mul_(keep).addmm_(ascent, wrong)
         theta[:, runs] = part
     if not theta.isfinite().all():

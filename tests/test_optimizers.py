@@ -596,6 +596,19 @@ def test_a_state_of_torchs_kind_comes_out():
         assert optimizer.state_dict()["state"] == {}
 
 
+def test_a_state_of_torchs_sgd_goes_in():
+    """With a decay of zero it continues bit for bit; what torch does not save comes from the defaults."""
+    held = parameters()
+    theirs = torch.optim.SGD(held, lr=0.1, momentum=0.9)
+    walk(theirs, 5, held=held)
+    copies = [nn.Parameter(parameter.detach().clone()) for parameter in held]
+    ours = SGDW(copies, lr=0.5, norm=1)
+    ours.load_state_dict(copy.deepcopy(theirs.state_dict()))
+    assert ours.param_groups[0]["norm"] == 1
+    assert ours.param_groups[0]["lr"] == 0.1
+    assert_equal(walk(ours, 20, held=copies, first=5), walk(theirs, 20, held=held, first=5))
+
+
 @kinds
 def test_hooks_run_once_a_step_and_zero_grad_clears(make):
     held, calls = parameters(), []

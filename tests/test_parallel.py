@@ -1,11 +1,13 @@
 """Training on several processes beside the same steps in this one. Each start of processes takes seconds."""
 
 import copy
+import math
 import os
 import random
 import tempfile
 import threading
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,3 +171,14 @@ def test_as_many_processes_as_rows_and_the_defaults_are_let_through(monkeypatch)
     data_parallel(Perceptron(), X, Y, lr=0.1, n_steps=5)
     settings = {"lr": 0.1, "weight_decay": 0.0}
     assert asked == [(n, settings, 5, F.binary_cross_entropy) for n in (6, 2)]
+
+
+def test_divergence_raises_instead_of_returning_nan(monkeypatch):
+    def diverged(process, arguments, nprocs):
+        state = {name: tensor * math.nan for name, tensor in model.state_dict().items()}
+        torch.save(state, Path(arguments[1]) / "end.pt")
+
+    model = Perceptron(dtype=torch.float64)
+    monkeypatch.setattr(torch.multiprocessing, "spawn", diverged)
+    with pytest.raises(ValueError, match="lr = 3 lets the parameters grow without bound"):
+        data_parallel(model, X, Y, lr=3.0, n_steps=1)
