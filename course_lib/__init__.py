@@ -14,6 +14,8 @@ __all__ = [
     "conventions",
     "data",
     "geometry",
+    "landscape",
+    "metrics",
     "models",
     "optimizers",
     "optimum",

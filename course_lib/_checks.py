@@ -27,6 +27,14 @@ def finite(name, value, ndim=None):
     return tensor
 
 
+def axis(name, value):
+    """Return `value` as a vector that increases and has two entries or more."""
+    values = finite(name, value, ndim=1).detach()
+    if len(values) < 2 or not (values.diff() > 0).all():
+        raise ValueError(f"{name} must increase and have two values or more, got {values.tolist()[:5]}")
+    return values
+
+
 def number(name, value, *, minimum=0.0, strict=False):
     """Return `value` as a float that is at least `minimum` (above it when `strict`)."""
     if isinstance(value, bool) or not isinstance(value, Real):

@@ -254,7 +254,7 @@ def curves(series, *, xlabel, ylabel, references=None, xscale="linear", title=""
             place = {"xy": (1.01, height), "xycoords": ("axes fraction", "data"), "va": "center"}
             ax.annotate(label, **place, fontsize=9, color="0.25")
         if len(series) > 2:
-            _legend_below(ax)
+            _legend_below(ax, 0.21)
         elif len(series) == 2:
             ax.legend(loc="best")
     return ax
@@ -298,7 +298,7 @@ def paths(x, y, values, points, *, xlabel, ylabel, title="", levels=14, ax=None)
     >>> ax.get_legend_handles_labels()[1]
     ['straight']
     """
-    x, y = _axis("x", x), _axis("y", y)
+    x, y = _checks.axis("x", x), _checks.axis("y", y)
     values = _checks.finite("values", values, ndim=2).detach()
     if values.shape != (len(y), len(x)):
         raise ValueError(f"values must have shape {(len(y), len(x))}, got {tuple(values.shape)}")
@@ -324,15 +324,8 @@ def paths(x, y, values, points, *, xlabel, ylabel, title="", levels=14, ax=None)
     return ax
 
 
-def _legend_below(ax):
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
-
-
-def _axis(name, axis):
-    axis = _checks.finite(name, axis, ndim=1).detach()
-    if len(axis) < 2 or not (axis.diff() > 0).all():
-        raise ValueError(f"{name} must increase and have two values or more, got {axis.tolist()[:5]}")
-    return axis
+def _legend_below(ax, distance=0.16):
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -distance), ncols=2)
 
 
 def _plane(X, y):

@@ -44,7 +44,7 @@ def history(n_epochs=5):
 RECTANGLE = {"xlim": (0.0, 5.0), "ylim": (0.0, 3.0)}
 
 # Nothing to call: what a knob says is tested in test_conventions.
-DATA = {"conventions.KNOBS", "conventions.Knob", "training.History"}
+DATA = {"conventions.KNOBS", "conventions.Knob", "metrics.Agreement", "training.History"}
 
 # Arguments that each public function accepts; a test changes one of them.
 VALID = {
@@ -71,6 +71,33 @@ VALID = {
     "geometry.boundary_segment": lambda: {**classifier(), **RECTANGLE},
     "geometry.max_margin": points,
     "geometry.signed_distance": lambda: {"X": X.clone(), **classifier()},
+    "landscape.loss_grid": lambda: {
+        "model": nn.Linear(2, 1, bias=False).double(),
+        "X": X.clone(),
+        "y": Y[:, None].clone(),
+        "xs": torch.linspace(0, 1, 3),
+        "ys": torch.linspace(0, 1, 2),
+        "directions": torch.eye(2),
+        "origin": WEIGHT.clone(),
+    },
+    "landscape.descent_paths": lambda: {
+        "model": nn.Linear(2, 1, bias=False).double(),
+        "X": X.clone(),
+        "y": Y[:, None].clone(),
+        "start": WEIGHT.clone(),
+        "lr": 0.01,
+        "n_steps": 3,
+        "momentum": torch.tensor([0.0, 0.9]),
+    },
+    "landscape.filter_directions": lambda: {"model": nn.Linear(2, 1), "seed": 1},
+    "metrics.compare": lambda: {"a": X.clone(), "b": X + 0.5},
+    "metrics.mape": lambda: {
+        "prediction": X.clone(),
+        "target": X - 1,
+        "percent": False,
+        "zeros": "absolute",
+    },
+    "metrics.ulp_distance": lambda: {"a": X.clone(), "b": X + 0.5},
     "models.Perceptron": lambda: {"n_features": 2, "seed": 0, "dtype": torch.float32},
     "optimizers.ProximalSGD": lambda: {
         "params": [nn.Parameter(X.clone())],
@@ -313,6 +340,66 @@ CASES = [
     *bad("geometry.signed_distance", "X", ValueError, X[0], X * NAN, X / 0, torch.ones(0, 2)),
     *bad("geometry.signed_distance", "X", TypeError, "X", None),
     *not_a_line("geometry.signed_distance"),
+    *(
+        case
+        for function in ("metrics.compare", "metrics.ulp_distance")
+        for argument in ("a", "b")
+        for case in (
+            *bad(function, argument, ValueError, X[0], X.T, X[None], 1.0, [], X * NAN, X / 0),
+            *bad(function, argument, TypeError, X.float(), X.bfloat16(), X.long(), X + 1j, X > 2),
+            *bad(function, argument, TypeError, "a", None, X.long().tolist(), [[1.0, 2.0], [1.0]]),
+        )
+    ),
+    *(
+        case
+        for argument in ("prediction", "target")
+        for case in (
+            *bad("metrics.mape", argument, ValueError, X[0], X.T, X[None], 1.0, [], X * NAN, X / 0),
+            *bad("metrics.mape", argument, TypeError, "a", None, X + 1j, [[1.0, 2.0], [1.0]]),
+        )
+    ),
+    *[
+        case
+        for axis in ("xs", "ys")
+        for case in (
+            *bad("landscape.loss_grid", axis, ValueError, [], [1.0], [1.0, 1.0], [2.0, 1.0], [[0.0, 1.0]]),
+            *bad("landscape.loss_grid", axis, ValueError, [0.0, NAN], [0.0, INF]),
+            *bad("landscape.loss_grid", axis, TypeError, None, "axis", [0.0, 1j]),
+        )
+    ],
+    *[
+        case
+        for function in ("landscape.loss_grid", "landscape.descent_paths")
+        for case in (
+            *bad(function, "model", TypeError, None, "model", torch.ones(2)),
+            *bad(function, "model", ValueError, nn.Tanh()),
+            *bad(function, "X", ValueError, X[:2], X * NAN, X / 0, X[:0]),
+            *bad(function, "X", TypeError, None, "X", X + 1j),
+            *bad(function, "y", ValueError, Y, Y[:2, None], Y[:, None] * NAN),
+            *bad(function, "y", TypeError, None, "y"),
+            *bad(function, "loss_fn", TypeError, None, "mse", 3),
+            *bad(function, "loss_fn", ValueError, lambda prediction, target: prediction - target),
+        )
+    ],
+    *bad("landscape.loss_grid", "directions", ValueError, torch.eye(3)[:2], torch.eye(2) * NAN),
+    *bad("landscape.loss_grid", "origin", ValueError, [1.0], [1.0, NAN], [[1.0, 2.0]]),
+    *bad("landscape.descent_paths", "start", ValueError, [1.0], 1.0, [1.0, NAN], []),
+    *bad("landscape.descent_paths", "start", TypeError, None, "start"),
+    *bad("landscape.descent_paths", "lr", ValueError, 0.0, -0.1, NAN, INF, [0.1, 0.0]),
+    *bad("landscape.descent_paths", "lr", TypeError, None, "0.1"),
+    *bad("landscape.descent_paths", "momentum", ValueError, -0.1, NAN, [[0.9]]),
+    *bad("landscape.descent_paths", "momentum", TypeError, None, "0.9"),
+    *bad("landscape.descent_paths", "dampening", ValueError, -0.1, INF),
+    *bad("landscape.descent_paths", "weight_decay", ValueError, -0.1, NAN),
+    *bad("landscape.descent_paths", "nesterov", TypeError, 1.0, "yes", None),
+    *bad("landscape.descent_paths", "nesterov", ValueError, True, [True, True]),
+    *not_a_count("landscape.descent_paths", "n_steps", 0, -1),
+    *bad("landscape.filter_directions", "model", TypeError, None, "model"),
+    *bad("landscape.filter_directions", "model", ValueError, nn.Tanh()),
+    *not_a_count("landscape.filter_directions", "seed", -1),
+    *bad("metrics.mape", "percent", TypeError, 1, "no", None),
+    *bad("metrics.mape", "zeros", ValueError, "ignore", "", None, 0, True),
+    *bad("metrics.mape", "zeros", ValueError, "raise", match="target must not be 0 anywhere, got 0 in 3 of"),
     *not_a_count("models.Perceptron", "n_features", 0, -3),
     *not_a_count("models.Perceptron", "seed", -1),
     *bad("models.Perceptron", "dtype", TypeError, torch.int64),

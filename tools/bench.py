@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from course_lib.data import separable, two_points
 from course_lib.geometry import max_margin
+from course_lib.landscape import descent_paths, loss_grid
 from course_lib.models import Perceptron
 from course_lib.scratch import logistic_descent, logistic_sweep
 from course_lib.tables import table
@@ -92,6 +93,41 @@ def logistic_rows():
     yield "a lambda in a sweep of 100,000 costs, beside one of 1000", f"{many / few / 100:.2f} times"
 
 
+def cell_by_cell(X, y, axis, loss_fn):
+    """A map of the loss as the source of chapter 4 draws it: one call a cell."""
+    x, y = X[:, 0], y[:, 0]
+    return [[loss_fn(x * w + b, y).item() for b in axis] for w in axis]
+
+
+def one_torch_path(X, y, n_steps):
+    model = torch.nn.Linear(1, 1, dtype=X.dtype)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        F.mse_loss(model(X), y).backward()
+        optimizer.step()
+
+
+def landscape_rows():
+    """Chapter 4: maps of 101 x 101 cells over 50 points, and 1000 paths of 100 steps."""
+    generator = torch.Generator().manual_seed(0)
+    X = torch.randn(50, 1, generator=generator)
+    y = 0.75 * X**2 + X + 2
+    axis, line = torch.linspace(-5, 8, 101), torch.nn.Linear(1, 1)
+    for loss_fn in (F.mse_loss, F.l1_loss, F.huber_loss, F.smooth_l1_loss):
+        one = seconds(lambda f=loss_fn: cell_by_cell(X, y, axis.tolist(), f), repeats=3)
+        all_cells = seconds(lambda f=loss_fn: loss_grid(line, X, y, axis, axis, loss_fn=f), repeats=51)
+        yield f"a map of {loss_fn.__name__}: faster than cell by cell", f"{one / all_cells:.0f} times"
+
+    X, y, line = X.double(), y.double(), line.double()
+    starts = torch.randn(1000, 2, dtype=torch.float64, generator=generator)
+    settings = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "n_steps": 100}
+    one = seconds(lambda: one_torch_path(X, y, 100))
+    for loss_fn in (F.mse_loss, F.huber_loss):
+        many = seconds(lambda f=loss_fn: descent_paths(line, X, y, starts, **settings, loss_fn=f))
+        yield f"1000 paths of {loss_fn.__name__}: faster than torch's", f"{1000 * one / many:.0f} times"
+
+
 def main():
     X, y = two_points()
     by_hand = seconds(lambda: logistic_descent(X, y, lr=1.0, n_steps=2000, record=[2000]))
@@ -107,6 +143,7 @@ def main():
         ("two points, a step: scratch is faster than torch", f"{by_torch / by_hand:.0f} times"),
         ("max_margin, 10 times the samples, costs", f"{large / small:.1f} times"),
         *logistic_rows(),
+        *landscape_rows(),
     ]
     print(table([{"what": what, "measured": measured} for what, measured in rows]))
 

@@ -1,0 +1,339 @@
+"""The loss as a landscape over two parameters, and the paths of descent over it."""
+
+import copy
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.func import functional_call, vmap
+
+from course_lib import _checks
+
+__all__ = ["descent_paths", "filter_directions", "loss_grid"]
+
+CHUNK = 2**18  # predictions held at a time: they stay in the cache, and memory does not grow
+ELEMENTWISE = {
+    nn.MSELoss: F.mse_loss,
+    nn.L1Loss: F.l1_loss,
+    nn.HuberLoss: F.huber_loss,
+    nn.SmoothL1Loss: F.smooth_l1_loss,
+}
+
+
+def loss_grid(model, X, y, xs, ys, *, loss_fn=F.mse_loss, directions=None, origin=None):
+    r"""Return the loss of a model on a grid of two directions in its parameters.
+
+    .. math:: L_{ji} = \text{loss}\bigl(f_{\theta_{ij}}(X), y\bigr), \qquad
+        \theta_{ij} = \theta_0 + x_i\,u + y_j\,v
+
+    Parameters
+    ----------
+    model : nn.Module
+        It is not modified. A model with two parameters, such as ``nn.Linear(1, 1)``, needs no
+        directions: the first parameter runs along `xs`, the second along `ys`.
+    X : Tensor of shape (n_samples, n_features)
+    y : Tensor
+        The targets, in the shape that `loss_fn` takes beside ``model(X)``.
+    xs, ys : Tensor of shape (n_x,), (n_y,)
+        The axes, increasing, each with two values or more.
+    loss_fn : callable, default=F.mse_loss
+        ``loss_fn(prediction, target)`` returns a scalar: any loss of torch, or your own.
+    directions : pair of Tensor of shape (n_parameters,), optional
+        :math:`u` and :math:`v`, in the order of ``parameters_to_vector(model.parameters())``.
+    origin : Tensor of shape (n_parameters,), optional
+        :math:`\theta_0`; zeros when None.
+
+    Returns
+    -------
+    Tensor of shape (n_y, n_x)
+        The bare loss, without any penalty, in the dtype of the predictions.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an axis has fewer than two values or does not increase, `loss_fn` returns no scalar, the data
+        is empty, a model with more than two parameters comes without directions, or these do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.landscape import loss_grid
+    >>> X = torch.tensor([[0.0], [1.0]])
+    >>> grid = loss_grid(torch.nn.Linear(1, 1), X, 2 * X, [1.0, 2.0], [0.0, 1.0])
+    >>> grid.tolist()
+    [[0.5, 0.0], [0.5, 1.0]]
+    """
+    n_parameters = _count(model)
+    X, y = _data(X, y)
+    xs, ys = _checks.axis("xs", xs).to(X), _checks.axis("ys", ys).to(X)
+    if directions is None:
+        if n_parameters != 2:
+            raise ValueError(
+                f"directions are needed: a plane shows 2 parameters, and model has {n_parameters}"
+            )
+        directions = torch.eye(2)
+    u, v = (_vector("directions", direction, n_parameters, X) for direction in directions)
+    start = torch.zeros_like(u) if origin is None else _vector("origin", origin, n_parameters, X)
+    theta = start + (ys[:, None, None] * v + xs[:, None] * u).flatten(0, 1)
+    losses = _losses(model, X, y, _checks.function("loss_fn", loss_fn))
+    with torch.no_grad():
+        values = [losses(part) for part in theta.split(max(1, CHUNK // y.numel()))]
+    return torch.cat(values).reshape(len(ys), len(xs))
+
+
+def descent_paths(
+    model,
+    X,
+    y,
+    start,
+    *,
+    lr,
+    n_steps,
+    momentum=0.0,
+    dampening=0.0,
+    nesterov=False,
+    weight_decay=0.0,
+    loss_fn=F.mse_loss,
+):
+    r"""Return the paths of torch.optim.SGD in full batch, for many settings or starts at once.
+
+    .. math:: g = \nabla\,\text{loss} + \lambda\theta, \qquad v \leftarrow \mu v + (1 - \tau)\,g
+        \quad (v = g \text{ the first time}), \qquad \theta \leftarrow \theta - \eta\,v
+
+    with :math:`g + \mu v` in the place of v for Nesterov, as torch has it.
+
+    Parameters
+    ----------
+    model : nn.Module
+        It is not modified; its own parameters do not matter.
+    X : Tensor of shape (n_samples, n_features)
+    y : Tensor
+        The targets, in the shape that `loss_fn` takes beside ``model(X)``.
+    start : Tensor of shape (n_parameters,) or (n_paths, n_parameters)
+        In the order of ``parameters_to_vector(model.parameters())``.
+    lr, momentum, dampening, weight_decay : float or Tensor of shape (n_paths,)
+        Those of torch.optim.SGD: the decay adds :math:`\lambda\theta` to the gradient (a penalty with a
+        1/2, multiplied by lr in the step), of the bias too.
+    n_steps : int
+    nesterov : bool or Tensor of bool of shape (n_paths,), default=False
+    loss_fn : callable, default=F.mse_loss
+
+    Returns
+    -------
+    Tensor of shape (n_paths, n_steps + 1, n_parameters)
+        Each path from its start on, in the dtype of `X`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of its range or does not fit the others, or a path stops being finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.landscape import descent_paths
+    >>> X = torch.tensor([[0.0], [1.0]])
+    >>> paths = descent_paths(
+    ...     torch.nn.Linear(1, 1), X, 2 * X, [6.0, -3.0], lr=torch.tensor([0.1, 0.2]), n_steps=2
+    ... )
+    >>> paths.shape
+    torch.Size([2, 3, 2])
+    """
+    n_parameters = _count(model)
+    X, y = _data(X, y)
+    start = _checks.finite("start", start).detach().to(X)
+    if start.ndim not in (1, 2) or start.shape[-1] != n_parameters:
+        raise ValueError(
+            f"start must have {n_parameters} columns, one a parameter, got shape {tuple(start.shape)}"
+        )
+    n_steps = _checks.count("n_steps", n_steps)
+    settings = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
+    settings = {name: _setting(name, value, X) for name, value in settings.items()}
+    settings["nesterov"] = _flags("nesterov", nesterov)
+    if (settings["nesterov"] & ((settings["momentum"] == 0) | (settings["dampening"] != 0))).any():
+        raise ValueError("nesterov needs momentum above 0 and no dampening")
+    n_paths = _common_length({"start": start if start.ndim == 2 else start[None], **settings})
+    lr, mu, tau, decay, look_ahead = (value[:, None] for value in settings.values())
+    gradient = _gradient(model, X, y, _checks.function("loss_fn", loss_fn))
+
+    theta = start.expand(n_paths, n_parameters)
+    path = theta.new_empty(n_steps + 1, n_paths, n_parameters)
+    path[0], buffer = theta, None
+    for step in range(1, n_steps + 1):
+        g = torch.addcmul(gradient(theta), decay, theta)
+        buffer = g if buffer is None else torch.where(mu == 0, g, mu * buffer + (1 - tau) * g)
+        theta = theta - lr * torch.where(look_ahead, g + mu * buffer, buffer)
+        path[step] = theta
+    if not path.isfinite().all():
+        raise ValueError("lr lets a path grow without bound; a smaller one may help")
+    return path.transpose(0, 1)
+
+
+def filter_directions(model, *, seed=0):
+    r"""Draw two random directions in the parameters of a model, scaled like its filters.
+
+    Each row of a weight (a neuron, or a filter of a convolution) of a direction is a Gaussian vector with
+    the norm of the model's own row; biases and the gains of normalization layers stay where they are.
+
+    .. math:: d_i \leftarrow \frac{d_i}{\|d_i\|}\,\|\theta_i\|
+
+    Parameters
+    ----------
+    model : nn.Module
+    seed : int, default=0
+
+    Returns
+    -------
+    pair of Tensor of shape (n_parameters,)
+        For `loss_grid`, in the order of ``parameters_to_vector(model.parameters())``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `model` has no parameter or `seed` is negative.
+
+    References
+    ----------
+    H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein, "Visualizing the Loss Landscape of Neural Nets",
+    NeurIPS 2018.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.landscape import filter_directions
+    >>> layer = torch.nn.Linear(3, 2)
+    >>> u, v = filter_directions(layer)
+    >>> torch.allclose(u[:3].norm(), layer.weight[0].norm()), u[6:].tolist()
+    (True, [0.0, 0.0])
+    """
+    _count(model)
+    generator = torch.Generator().manual_seed(_checks.count("seed", seed, minimum=0))
+    return tuple(
+        torch.cat([_like(parameter.detach(), generator) for parameter in model.parameters()])
+        for _ in range(2)
+    )
+
+
+def _like(parameter, generator):
+    if parameter.ndim < 2:
+        return torch.zeros_like(parameter).flatten()
+    rows = parameter.flatten(1)
+    drawn = torch.randn(rows.shape, generator=generator, dtype=torch.float64).to(rows)
+    return (drawn / drawn.norm(dim=1, keepdim=True) * rows.norm(dim=1, keepdim=True)).flatten()
+
+
+def _predictor(model, X):
+    """Return a function of parameter vectors, shape (n, n_parameters): the predictions of each."""
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+    sizes = [shape.numel() for shape in shapes.values()]
+    if type(model) is nn.Linear and model.out_features == 1 and X.ndim == 2:
+        features = X if model.bias is None else torch.cat([X, X.new_ones(len(X), 1)], dim=1)
+        columns = features.T.contiguous()
+        return lambda theta: (theta @ columns)[:, :, None]  # one matrix product for all of them
+
+    def one(theta):
+        parts = zip(shapes.items(), theta.split(sizes), strict=True)
+        return functional_call(model, {name: part.reshape(shape) for (name, shape), part in parts}, (X,))
+
+    return vmap(one)
+
+
+def _losses(model, X, y, loss_fn):
+    """Return a function of parameter vectors: the loss of each."""
+    predict = _predictor(model, X)
+    elementwise = _elementwise(loss_fn)
+    shares = X.new_full((y.numel(),), 1 / y.numel())  # a product with it is a mean, and faster
+
+    def losses(theta):
+        predictions = predict(theta)
+        if elementwise is not None:
+            if predictions.shape[1:] != y.shape:
+                shapes = f"{tuple(predictions.shape[1:])}, got {tuple(y.shape)}"
+                raise ValueError(f"y must have the shape of the predictions, {shapes}")
+            return elementwise(predictions, y.expand_as(predictions)).flatten(1) @ shares
+        values = vmap(loss_fn, in_dims=(0, None))(predictions, y)
+        if not isinstance(values, torch.Tensor) or values.shape != theta.shape[:1]:
+            raise ValueError("loss_fn must return a scalar")
+        return values
+
+    return losses
+
+
+def _elementwise(loss_fn):
+    """Return a mean loss without its mean, where it is known to be one of single entries."""
+    if loss_fn in ELEMENTWISE.values():
+        return partial(loss_fn, reduction="none")
+    if type(loss_fn) in ELEMENTWISE and loss_fn.reduction == "mean":
+        single = copy.copy(loss_fn)
+        single.reduction = "none"
+        return single
+    return None
+
+
+def _gradient(model, X, y, loss_fn):
+    """Return a function of parameter vectors: the gradient of the loss at each."""
+    squares = loss_fn is F.mse_loss or (type(loss_fn) is nn.MSELoss and loss_fn.reduction == "mean")
+    if squares and type(model) is nn.Linear and model.out_features == 1 and y.shape == (len(X), 1):
+        features = X if model.bias is None else torch.cat([X, X.new_ones(len(X), 1)], dim=1)
+        curvature, pull = features.T @ features * (2 / len(X)), (features.T @ y)[:, 0] * (2 / len(X))
+        return lambda theta: torch.addmm(-pull, theta, curvature)
+    losses = _losses(model, X, y, loss_fn)
+
+    def gradient(theta):
+        theta = theta.detach().requires_grad_()
+        return torch.autograd.grad(losses(theta).sum(), theta)[0]
+
+    return gradient
+
+
+def _count(model):
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {model!r}")
+    n_parameters = sum(parameter.numel() for parameter in model.parameters())
+    if n_parameters == 0:
+        raise ValueError(f"model must have a parameter, got none in {model!r}")
+    return n_parameters
+
+
+def _data(X, y):
+    X, targets = _checks.finite("X", X).detach(), _checks.finite("y", y).detach()
+    if X.ndim == 0 or targets.ndim == 0 or len(X) != len(targets):
+        shapes = f"{tuple(X.shape)} and {tuple(targets.shape)}"
+        raise ValueError(f"X and y must have as many rows, got shapes {shapes}")
+    return X, y.detach() if isinstance(y, torch.Tensor) else targets  # class labels stay integers
+
+
+def _vector(name, value, length, like):
+    vector = _checks.finite(name, value, ndim=1).detach().to(like)
+    if len(vector) != length:
+        raise ValueError(f"{name} must have {length} entries, one a parameter, got {len(vector)}")
+    return vector
+
+
+def _setting(name, value, like):
+    values = _checks.finite(name, value).detach().to(like)
+    if values.ndim > 1:
+        raise ValueError(f"{name} must be a number or have one entry a path, got shape {tuple(values.shape)}")
+    if (values < 0).any() or (name == "lr" and (values == 0).any()):
+        raise ValueError(f"{name} must be {'> 0' if name == 'lr' else '>= 0'}, got {values.min().item():g}")
+    return values.reshape(-1)
+
+
+def _flags(name, value):
+    try:
+        values = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        values = None
+    if values is None or values.dtype != torch.bool or values.ndim > 1:
+        raise TypeError(f"{name} must be True or False, for all paths or for each, got {value!r}")
+    return values.reshape(-1)
+
+
+def _common_length(columns):
+    lengths = {name: len(column) for name, column in columns.items()}
+    n_paths = max(lengths.values())
+    for name, length in lengths.items():
+        if length not in (1, n_paths):
+            raise ValueError(f"{name} must have one entry a path, {n_paths}, got {length}")
+    return n_paths

@@ -1,0 +1,262 @@
+"""Grids of the loss beside one call a cell, and paths beside torch.optim.SGD."""
+
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from course_lib import landscape
+from course_lib.landscape import descent_paths, filter_directions, loss_grid
+
+assert_near = partial(torch.testing.assert_close, rtol=0, atol=1e-12)
+GENERATOR = torch.Generator().manual_seed(5)
+X = torch.randn(20, 1, dtype=torch.float64, generator=GENERATOR)
+Y = 0.75 * X**2 + X + 2
+WIDE = torch.randn(20, 3, dtype=torch.float64, generator=GENERATOR)
+LABELS = torch.arange(20) % 2
+XS, YS = torch.linspace(-2, 3, 6, dtype=torch.float64), torch.linspace(-1, 4, 4, dtype=torch.float64)
+LINE = nn.Linear(1, 1).double()
+
+
+def quantile(prediction, target):
+    error = target - prediction
+    return torch.maximum(0.3 * error, -0.7 * error).mean()
+
+
+LOSSES = {
+    "mse": F.mse_loss,
+    "l1": F.l1_loss,
+    "huber": F.huber_loss,
+    "smooth_l1": F.smooth_l1_loss,
+    "MSELoss": nn.MSELoss(),
+    "MSELoss-sum": nn.MSELoss(reduction="sum"),
+    "HuberLoss-2": nn.HuberLoss(delta=2.0),
+    "SmoothL1Loss-half": nn.SmoothL1Loss(beta=0.5),
+    "own": quantile,
+}
+each_loss = pytest.mark.parametrize("loss_fn", LOSSES.values(), ids=LOSSES.keys())
+
+
+def cell_by_cell(model, inputs, targets, loss_fn, parameters_of):
+    """The loss of a copy of the model in every cell, one after the other."""
+    rows = []
+    for b in YS:
+        row = []
+        for w in XS:
+            vector_to_parameters(parameters_of(w, b), model.parameters())
+            row.append(loss_fn(model(inputs), targets))
+        rows.append(torch.stack(row))
+    return torch.stack(rows).detach()
+
+
+@each_loss
+@pytest.mark.parametrize("chunk", [2**18, 50])
+def test_a_grid_is_one_call_a_cell(loss_fn, chunk, monkeypatch):
+    monkeypatch.setattr(landscape, "CHUNK", chunk)
+    found = loss_grid(LINE, X, Y, XS, YS, loss_fn=loss_fn)
+    model = nn.Linear(1, 1).double()
+    expected = cell_by_cell(model, X, Y, loss_fn, lambda w, b: torch.stack([w, b]))
+    assert found.shape == (4, 6)
+    assert_near(found, expected)
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "targets", "loss_fn"),
+    [
+        (network(), WIDE, LABELS, F.cross_entropy),
+        (nn.Linear(3, 2).double(), WIDE, WIDE[:, :2], F.mse_loss),
+        (nn.Linear(3, 1, bias=False).double(), WIDE, Y, F.huber_loss),
+        (nn.Linear(3, 1).double(), WIDE, Y, F.l1_loss),
+    ],
+    ids=["network", "two-outputs", "no-bias", "linear"],
+)
+def test_a_grid_on_a_plane_is_one_call_a_cell(model, inputs, targets, loss_fn):
+    origin = parameters_to_vector(model.parameters()).detach()
+    before = origin.clone()
+    u, v = filter_directions(model, seed=3)
+    found = loss_grid(model, inputs, targets, XS, YS, loss_fn=loss_fn, directions=(u, v), origin=origin)
+    assert torch.equal(parameters_to_vector(model.parameters()), before)
+    assert_near(found, cell_by_cell(model, inputs, targets, loss_fn, lambda a, b: origin + a * u + b * v))
+
+
+def test_no_more_predictions_are_held_than_said(monkeypatch):
+    """Twenty a cell: two cells at a time."""
+    monkeypatch.setattr(landscape, "CHUNK", 50)
+    sizes = []
+
+    def counting(prediction, target):
+        sizes.append(prediction.shape)
+        return (prediction - target).square().mean()
+
+    loss_grid(LINE, X, Y, XS, YS, loss_fn=counting)
+    assert len(sizes) == 24 / 2
+
+
+def test_a_grid_keeps_float32_and_takes_lists():
+    found = loss_grid(nn.Linear(1, 1), X.float(), Y.float(), XS.tolist(), YS.tolist())
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), loss_grid(LINE, X, Y, XS, YS), rtol=1e-5, atol=1e-5)
+
+
+def torch_path(model, inputs, targets, start, loss_fn, n_steps=60, **settings):
+    """The parameters of torch.optim.SGD, from the start on."""
+    vector_to_parameters(start.clone(), model.parameters())
+    optimizer = torch.optim.SGD(model.parameters(), **settings)
+    path = [start]
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        loss_fn(model(inputs), targets).backward()
+        optimizer.step()
+        path.append(parameters_to_vector(model.parameters()).detach().clone())
+    return torch.stack(path)
+
+
+SETTINGS = [
+    {},
+    {"momentum": 0.9},
+    {"momentum": 0.9, "nesterov": True},
+    {"momentum": 0.9, "nesterov": True, "weight_decay": 2.0},
+    {"momentum": 0.9, "dampening": 0.8},
+    {"dampening": 0.8},
+    {"weight_decay": 0.3},
+]
+START = torch.tensor([6.0, -3.0], dtype=torch.float64)
+
+
+@each_loss
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_a_path_is_that_of_torchs_sgd(settings, loss_fn):
+    lr = 0.005 if loss_fn is LOSSES["MSELoss-sum"] else 0.1
+    found = descent_paths(LINE, X, Y, START, lr=lr, n_steps=60, loss_fn=loss_fn, **settings)
+    expected = torch_path(nn.Linear(1, 1).double(), X, Y, START, loss_fn, lr=lr, **settings)
+    assert found.shape == (1, 61, 2)
+    assert_near(found[0], expected)
+
+
+@pytest.mark.parametrize("loss_fn", [F.mse_loss, F.huber_loss])
+def test_paths_of_many_settings_are_each_their_own(loss_fn):
+    columns = {
+        "lr": torch.tensor([0.1, 0.05, 0.1, 0.02]),
+        "momentum": torch.tensor([0.0, 0.9, 0.9, 0.5]),
+        "dampening": torch.tensor([0.5, 0.0, 0.8, 0.0]),
+        "weight_decay": torch.tensor([0.0, 2.0, 0.0, 0.1]),
+        "nesterov": torch.tensor([False, True, False, True]),
+    }
+    columns = {k: v if k == "nesterov" else v.double() for k, v in columns.items()}
+    found = descent_paths(LINE, X, Y, START, n_steps=30, loss_fn=loss_fn, **columns)
+    for path, *values in zip(found, *columns.values(), strict=True):
+        settings = {name: value.item() for name, value in zip(columns, values, strict=True)}
+        assert_near(path, torch_path(nn.Linear(1, 1).double(), X, Y, START, loss_fn, 30, **settings))
+
+
+def test_paths_of_many_starts_and_of_a_network():
+    model = network()
+    starts = torch.randn(3, 26, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    found = descent_paths(
+        model, WIDE, LABELS, starts, lr=0.3, n_steps=20, momentum=0.5, loss_fn=F.cross_entropy
+    )
+    for path, start in zip(found, starts, strict=True):
+        settings = {"lr": 0.3, "momentum": 0.5}
+        assert_near(path, torch_path(network(), WIDE, LABELS, start, F.cross_entropy, 20, **settings))
+
+
+def test_descent_ends_at_the_least_squares_fit():
+    features = torch.cat([X, torch.ones_like(X)], dim=1)
+    fit = torch.linalg.lstsq(features, Y).solution[:, 0]
+    assert_near(descent_paths(LINE, X, Y, START, lr=0.3, n_steps=500)[0, -1], fit)
+
+
+def test_divergence_raises_instead_of_returning_infinity():
+    with pytest.raises(ValueError, match="lr lets a path grow without bound"):
+        descent_paths(LINE, X, Y, START, lr=50.0, n_steps=2000)
+
+
+def test_filter_directions_have_the_norms_of_the_filters_and_leave_the_rest():
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Conv2d(2, 3, 2), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 2))
+    u, v = filter_directions(model, seed=4)
+    assert not torch.equal(u, v)
+    assert torch.equal(u, filter_directions(model, seed=4)[0])
+    assert not torch.equal(u, filter_directions(model, seed=5)[0])
+    sizes = [parameter.numel() for parameter in model.parameters()]
+    for direction in (u, v):
+        for part, parameter in zip(direction.split(sizes), model.parameters(), strict=True):
+            if parameter.ndim < 2:
+                assert not part.any()
+            else:
+                rows = part.reshape_as(parameter).flatten(1)
+                torch.testing.assert_close(rows.norm(dim=1), parameter.detach().flatten(1).norm(dim=1))
+
+
+def test_nothing_global_is_touched():
+    state = torch.get_rng_state()
+    filter_directions(LINE)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def grid(**changes):
+    arguments = {"model": LINE, "X": X, "y": Y, "xs": XS, "ys": YS} | changes
+    return loss_grid(**arguments)
+
+
+def descent(**changes):
+    arguments = {"model": LINE, "X": X, "y": Y, "start": START, "lr": 0.1, "n_steps": 3} | changes
+    return descent_paths(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("call", "changes", "message"),
+    [
+        (grid, {"xs": [1.0]}, "xs must increase and have two values"),
+        (grid, {"ys": [1.0, 1.0]}, "ys must increase"),
+        (grid, {"ys": [2.0, 1.0]}, "ys must increase"),
+        (grid, {"loss_fn": lambda p, t: p - t}, "loss_fn must return a scalar"),
+        (grid, {"model": nn.Linear(3, 1), "X": WIDE}, "directions are needed.* has 4"),
+        (grid, {"directions": torch.eye(3)[:2]}, "directions must have 2 entries"),
+        (grid, {"origin": [1.0]}, "origin must have 2 entries"),
+        (grid, {"X": X[:0], "y": Y[:0]}, "X must not be empty"),
+        (grid, {"y": Y[:3]}, "as many rows"),
+        (grid, {"y": Y[:, 0]}, r"y must have the shape of the predictions, \(20, 1\), got \(20,\)"),
+        (descent, {"y": Y[:, 0]}, "y must have the shape of the predictions"),
+        (grid, {"model": nn.Tanh()}, "model must have a parameter"),
+        (descent, {"start": [1.0]}, "start must have 2 columns"),
+        (descent, {"lr": 0.0}, "lr must be > 0"),
+        (descent, {"lr": [0.1, -0.1]}, "lr must be > 0"),
+        (descent, {"momentum": -0.1}, "momentum must be >= 0"),
+        (descent, {"momentum": [[0.1]]}, "momentum must be a number or have one entry a path"),
+        (descent, {"weight_decay": float("nan")}, "weight_decay must be finite"),
+        (descent, {"nesterov": True}, "nesterov needs momentum"),
+        (descent, {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "nesterov needs momentum"),
+        (descent, {"lr": [0.1, 0.2], "momentum": [0.1, 0.2, 0.3]}, "lr must have one entry a path, 3"),
+        (descent, {"n_steps": 0}, "n_steps must be at least 1"),
+        (descent, {"loss_fn": lambda p, t: p - t}, "loss_fn must return a scalar"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(call, changes, message):
+    with pytest.raises(ValueError, match=message):
+        call(**changes)
+
+
+@pytest.mark.parametrize(
+    ("call", "changes", "name"),
+    [
+        (grid, {"model": "model"}, "model"),
+        (grid, {"loss_fn": 3}, "loss_fn"),
+        (grid, {"X": "X"}, "X"),
+        (descent, {"n_steps": 2.5}, "n_steps"),
+        (descent, {"nesterov": 1.0}, "nesterov"),
+        (descent, {"lr": "0.1"}, "lr"),
+        (descent, {"start": None}, "start"),
+    ],
+)
+def test_what_is_of_the_wrong_type_is_refused_by_name(call, changes, name):
+    with pytest.raises(TypeError, match=rf"\b{name}\b"):
+        call(**changes)
