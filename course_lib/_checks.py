@@ -89,6 +89,28 @@ def mapping(name, value, *, empty=False):
     return value
 
 
+def module(name, value):
+    """Return `value`, which must be a torch module."""
+    if not isinstance(value, torch.nn.Module):
+        raise TypeError(f"{name} must be a torch.nn.Module, got {value!r}")
+    return value
+
+
+def rows(X, y):
+    """Return X and y as finite tensors with as many rows; class labels and indices stay integers."""
+    X, y = _rows("X", X), _rows("y", y)
+    if len(X) != len(y):
+        raise ValueError(f"X and y must have as many rows, got shapes {tuple(X.shape)} and {tuple(y.shape)}")
+    return X, y
+
+
+def _rows(name, value):
+    tensor = finite(name, value)
+    if tensor.ndim == 0:
+        raise ValueError(f"{name} must have one row a sample, got the number {tensor.item():g}")
+    return value if isinstance(value, torch.Tensor) else tensor
+
+
 def samples(X, y):
     """Return X, shape (n_samples, n_features), and y, shape (n_samples,) of zeros and ones, detached."""
     X = finite("X", X, ndim=2).detach()

@@ -9,6 +9,7 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from course_lib import _checks
+from course_lib.geometry import augment
 
 __all__ = ["descent_paths", "filter_directions", "loss_grid"]
 
@@ -65,7 +66,7 @@ def loss_grid(model, X, y, xs, ys, *, loss_fn=F.mse_loss, directions=None, origi
     [[0.5, 0.0], [0.5, 1.0]]
     """
     n_parameters = _count(model)
-    X, y = _data(X, y)
+    X, y = (tensor.detach() for tensor in _checks.rows(X, y))
     xs, ys = _checks.axis("xs", xs).to(X), _checks.axis("ys", ys).to(X)
     if directions is None:
         if n_parameters != 2:
@@ -141,7 +142,7 @@ def descent_paths(
     torch.Size([2, 3, 2])
     """
     n_parameters = _count(model)
-    X, y = _data(X, y)
+    X, y = (tensor.detach() for tensor in _checks.rows(X, y))
     start = _checks.finite("start", start).detach().to(X)
     if start.ndim not in (1, 2) or start.shape[-1] != n_parameters:
         raise ValueError(
@@ -227,8 +228,8 @@ def _predictor(model, X):
     """Return a function of parameter vectors, shape (n, n_parameters): the predictions of each."""
     shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
     sizes = [shape.numel() for shape in shapes.values()]
-    if type(model) is nn.Linear and model.out_features == 1 and X.ndim == 2:
-        features = X if model.bias is None else torch.cat([X, X.new_ones(len(X), 1)], dim=1)
+    features = _features_of_a_line(model, X)
+    if features is not None:
         columns = features.T.contiguous()
         return lambda theta: (theta @ columns)[:, :, None]  # one matrix product for all of them
 
@@ -237,6 +238,13 @@ def _predictor(model, X):
         return functional_call(model, {name: part.reshape(shape) for (name, shape), part in parts}, (X,))
 
     return vmap(one)
+
+
+def _features_of_a_line(model, X):
+    """Return what the parameters of a linear model with one output are multiplied by, or None for others."""
+    if type(model) is not nn.Linear or model.out_features != 1 or X.ndim != 2:
+        return None
+    return X if model.bias is None else augment(X)
 
 
 def _losses(model, X, y, loss_fn):
@@ -274,8 +282,8 @@ def _elementwise(loss_fn):
 def _gradient(model, X, y, loss_fn):
     """Return a function of parameter vectors: the gradient of the loss at each."""
     squares = loss_fn is F.mse_loss or (type(loss_fn) is nn.MSELoss and loss_fn.reduction == "mean")
-    if squares and type(model) is nn.Linear and model.out_features == 1 and y.shape == (len(X), 1):
-        features = X if model.bias is None else torch.cat([X, X.new_ones(len(X), 1)], dim=1)
+    features = _features_of_a_line(model, X)
+    if squares and features is not None and y.shape == (len(X), 1):
         curvature, pull = features.T @ features * (2 / len(X)), (features.T @ y)[:, 0] * (2 / len(X))
         return lambda theta: torch.addmm(-pull, theta, curvature)
     losses = _losses(model, X, y, loss_fn)
@@ -288,20 +296,11 @@ def _gradient(model, X, y, loss_fn):
 
 
 def _count(model):
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {model!r}")
+    _checks.module("model", model)
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     if n_parameters == 0:
         raise ValueError(f"model must have a parameter, got none in {model!r}")
     return n_parameters
-
-
-def _data(X, y):
-    X, targets = _checks.finite("X", X).detach(), _checks.finite("y", y).detach()
-    if X.ndim == 0 or targets.ndim == 0 or len(X) != len(targets):
-        shapes = f"{tuple(X.shape)} and {tuple(targets.shape)}"
-        raise ValueError(f"X and y must have as many rows, got shapes {shapes}")
-    return X, y.detach() if isinstance(y, torch.Tensor) else targets  # class labels stay integers
 
 
 def _vector(name, value, length, like):

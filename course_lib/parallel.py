@@ -68,13 +68,10 @@ def data_parallel(
     >>> [round(w, 3) for w in trained.linear.weight[0].tolist()]
     [3.26, -0.427]
     """
-    if not isinstance(model, torch.nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {model!r}")
+    _checks.module("model", model)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError(f"model must have a trainable parameter, got none in {model!r}")
-    X, y = _checks.finite("X", X), _checks.finite("y", y)
-    if X.ndim == 0 or y.ndim == 0 or len(X) != len(y):
-        raise ValueError(f"X and y must have as many rows, got shapes {tuple(X.shape)} and {tuple(y.shape)}")
+    X, y = _checks.rows(X, y)
     settings = {
         "lr": _checks.number("lr", lr, strict=True),
         "weight_decay": _checks.number("weight_decay", weight_decay),

@@ -1,7 +1,6 @@
 """Penalties: their value, which parameters they reach, and what L1 does to a value."""
 
 import torch
-from torch import nn
 
 from course_lib import _checks
 
@@ -52,8 +51,7 @@ def decay_groups(module, weight_decay, *, decays=None):
     [(1, 0.2), (1, 0.0)]
     >>> optimizer = torch.optim.SGD(groups, lr=1.0)
     """
-    if not isinstance(module, nn.Module):
-        raise TypeError(f"module must be a torch.nn.Module, got {module!r}")
+    _checks.module("module", module)
     weight_decay = _checks.number("weight_decay", weight_decay)
     decays = _is_weight if decays is None else _checks.function("decays", decays)
     trainable = [(name, p) for name, p in module.named_parameters() if p.requires_grad]

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from course_lib import _checks
+from course_lib.geometry import augment
 
 __all__ = ["logistic_cost", "logistic_descent", "logistic_sweep"]
 
@@ -187,7 +188,7 @@ def logistic_sweep(X, y, weight_decays, *, lr, n_steps, decay_bias=True):
     lr = _checks.number("lr", lr, strict=True)
     n_steps = _checks.count("n_steps", n_steps)
     _checks.flag("decay_bias", decay_bias)
-    Z = (1 - 2 * y[:, None]) * torch.cat([X, X.new_ones(len(X), 1)], dim=1)
+    Z = (1 - 2 * y[:, None]) * augment(X)
     ascent = Z.T.contiguous() * (-lr / len(Z))
     theta = X.new_zeros(Z.shape[1], len(weight_decays))
     for runs in torch.arange(len(weight_decays)).split(max(1, CHUNK // len(Z))):

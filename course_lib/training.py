@@ -80,10 +80,8 @@ def train(model, X, y, optimizer, *, loss_fn=F.binary_cross_entropy, n_epochs=10
     '0.0508'
     """
     _check_model(model, optimizer)
-    X, y = _samples("X", X), _samples("y", y)
+    X, y = _checks.rows(X, y)
     _checks.function("loss_fn", loss_fn)
-    if len(X) != len(y):
-        raise ValueError(f"X and y must have as many rows, got {len(X)} and {len(y)}")
     n_epochs = _checks.count("n_epochs", n_epochs)
     batch_size = len(X) if batch_size is None else _checks.count("batch_size", batch_size)
 
@@ -121,17 +119,8 @@ def _check_finite(model):
             raise ValueError(f"optimizer: {name} is no longer finite; a smaller lr may help")
 
 
-def _samples(name, value):
-    """Return `value` with one row a sample; class labels and indices stay integers."""
-    tensor = _checks.finite(name, value)
-    if tensor.ndim == 0:
-        raise ValueError(f"{name} must have one row a sample, got the number {tensor.item():g}")
-    return value if isinstance(value, torch.Tensor) else tensor
-
-
 def _check_model(model, optimizer):
-    if not isinstance(model, torch.nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {model!r}")
+    _checks.module("model", model)
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {optimizer!r}")
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}

@@ -143,3 +143,36 @@ def test_two_classes_wants_both_labels():
     for label in (0, 1):
         with pytest.raises(ValueError, match=f"y must contain both labels, got only {label}"):
             _checks.two_classes(torch.full((3,), float(label)))
+
+
+def test_rows_keeps_labels_and_makes_lists_tensors():
+    X, y = _checks.rows([[1, 2], [3, 4]], torch.tensor([0, 1]))
+    assert X.dtype == torch.float64
+    assert y.dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        ([1.0, 2.0], [1.0], r"as many rows, got shapes \(2,\) and \(1,\)"),
+        (3.0, [1.0], "X must have one row a sample, got the number 3"),
+        ([1.0], [float("nan")], "y must be finite"),
+    ],
+)
+def test_rows_names_what_does_not_match(X, y, message):
+    with pytest.raises(ValueError, match=message):
+        _checks.rows(X, y)
+
+
+def test_module_takes_torchs_modules_only():
+    linear = torch.nn.Linear(1, 1)
+    assert _checks.module("model", linear) is linear
+    with pytest.raises(TypeError, match=r"model must be a torch.nn.Module, got 3"):
+        _checks.module("model", 3)
+
+
+@pytest.mark.parametrize("values", [[1.0], [1.0, 1.0], [2.0, 1.0]])
+def test_axis_increases(values):
+    assert _checks.axis("xs", [1, 2]).tolist() == [1, 2]
+    with pytest.raises(ValueError, match="xs must increase and have two values"):
+        _checks.axis("xs", values)

@@ -182,3 +182,18 @@ def test_divergence_raises_instead_of_returning_nan(monkeypatch):
     monkeypatch.setattr(torch.multiprocessing, "spawn", diverged)
     with pytest.raises(ValueError, match="lr = 3 lets the parameters grow without bound"):
         data_parallel(model, X, Y, lr=3.0, n_steps=1)
+
+
+def test_class_labels_stay_integers(monkeypatch):
+    sent = []
+
+    def receive(process, arguments, nprocs):
+        folder = Path(arguments[1])
+        model, _, y = torch.load(folder / "start.pt", weights_only=False)
+        torch.save(model.state_dict(), folder / "end.pt")
+        sent.append(y)
+
+    monkeypatch.setattr(torch.multiprocessing, "spawn", receive)
+    data_parallel(two_outputs(), X, Y.long(), lr=0.1, n_steps=1, loss_fn=F.cross_entropy)
+    assert torch.equal(sent[0], Y.long())
+    assert sent[0].dtype == torch.int64
