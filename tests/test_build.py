@@ -1,5 +1,6 @@
 """The build on a small book: what is executed again, and what makes it fail."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,13 @@ from tools import ROOT, home, notebooks
 TOC = "format: jb-book\nroot: book/intro\nparts:\n  - caption: All\n    chapters:\n"
 JUPYTER_BOOK = str(Path(sys.executable).with_name("jupyter-book"))
 STAMP = "import time\nprint('stamp', time.time_ns())"
+MEETING = """
+from pathlib import Path
+with open("runs", "a") as runs:
+    runs.write(".")
+while len(Path("runs").read_text()) < 2:
+    time.sleep(0.01)
+"""
 
 
 @pytest.fixture
@@ -86,6 +94,20 @@ def test_one_changed_function_executes_the_pages_that_depend_on_it_and_no_other(
     before = stamp(folder, "turning")
     assert build().returncode == 0
     assert stamp(folder, "turning") != before, "a module that is imported by an imported module"
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one core executes one notebook at a time")
+def test_notebooks_execute_side_by_side_and_once(small_book):
+    folder, build = small_book
+    change(folder / "_config.yml", "timeout: 300", "timeout: 60")
+    for name in ("turning", "listing"):
+        add_cell(folder / "book" / f"{name}.ipynb", nbformat.v4.new_code_cell(MEETING))
+    for _ in range(2):
+        run = build()
+        assert run.returncode == 0, run.stderr
+        assert "Executing notebook" not in run.stdout, "Sphinx did not find what was executed before it read"
+        assert (folder / "book" / "runs").read_text() == ".."
+        shutil.rmtree(folder / "_build" / ".doctrees")
 
 
 def test_a_cell_that_raises_fails_the_build_and_is_shown(small_book):

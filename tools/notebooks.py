@@ -57,7 +57,12 @@ def write(notebook, path):
 def execute(path):
     """Execute a notebook in its own folder and store it."""
     notebook = read(path)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(Path(path).parent)}}).execute()
+    NotebookClient(
+        notebook,
+        timeout=300,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(Path(path).parent)}},
+    ).execute()
     write(notebook, path)
     return path
 

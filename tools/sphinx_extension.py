@@ -1,20 +1,28 @@
 """What the book adds to Sphinx.
 
-- A chapter is executed again when a module of course_lib that it imports has changed.
+- A chapter is executed again when a module of course_lib that it imports has changed; chapters are
+  executed side by side, before Sphinx reads the pages.
 - `{claims}` draws the ledger of claims.
 - `{rosetta}` and `{idle-optimizers}` draw what `make rosetta` measured.
 - Every chapter's page says how to run it and offers a notebook with course_lib inside.
 """
 
+import asyncio
 import hashlib
 import json
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from sphinx.util.nodes import nested_parse_with_titles
 
 from tools import ROOT, claims, home, notebooks, pack
@@ -28,15 +36,45 @@ def fingerprint(app, docname, source):
     """
     if not app.env.doc2path(docname).endswith(".ipynb"):
         return
-    notebook = nbformat.reads(source[0], as_version=4)
-    used = [*notebooks.modules_used(notebook), ROOT / "requirements.txt", ROOT / "constraints.txt"]
-    digest = hashlib.sha256()
-    for path in used:
+    paths, digest = depends_on(nbformat.reads(source[0], as_version=4))
+    for path in paths:
         app.env.note_dependency(str(path))
-        digest.update(path.read_bytes())
     content = json.loads(source[0])
-    content["metadata"]["kernelspec"]["depends_on"] = digest.hexdigest()
+    content["metadata"]["kernelspec"]["depends_on"] = digest
     source[0] = json.dumps(content)
+
+
+def depends_on(notebook):
+    """Return the files, beside its own, that a notebook's outputs depend on, and a digest of them."""
+    paths = [*notebooks.modules_used(notebook), ROOT / "requirements.txt", ROOT / "constraints.txt"]
+    return paths, hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def execute_missing(app, env, docnames):
+    """Execute, one notebook a core, what the cache lacks: Sphinx would do so one page after another."""
+    paths = [path for name in docnames if (path := env.doc2path(name)).endswith(".ipynb")]
+    if env.mystnb_config.execution_mode == "cache":
+        asyncio.run(execute_all(paths, env.mystnb_config))
+
+
+async def execute_all(paths, config):
+    cache = get_cache(config.execution_cache_path)
+    cores = asyncio.Semaphore(os.cpu_count())
+    await asyncio.gather(*(execute(path, config, cache, cores) for path in paths))
+
+
+async def execute(path, config, cache, cores):
+    """Execute a notebook into the cache, unless it is there; one that fails is left to myst-nb to report."""
+    notebook = notebooks.read(path)
+    notebook.metadata.kernelspec["depends_on"] = depends_on(notebook)[1]
+    with suppress(KeyError):
+        return cache.match_cache_notebook(notebook)
+    folder = {"metadata": {"path": str(Path(path).parent)}}
+    options = {"timeout": config.execution_timeout, "record_timing": False, "resources": folder}
+    async with cores:
+        with suppress(CellExecutionError, CellTimeoutError):
+            await NotebookClient(notebook, **options).async_execute()
+            cache.cache_notebook_bundle(CacheBundleIn(notebook, path), check_validity=False, overwrite=True)
 
 
 class Ledger(Directive):
@@ -192,6 +230,7 @@ def setup(app):
     app.add_directive("claims", Ledger)
     app.add_directive("rosetta", Rosetta)
     app.add_directive("idle-optimizers", IdleOptimizers)
+    app.connect("env-before-read-docs", execute_missing)
     app.connect("source-read", fingerprint)
     app.connect("html-page-context", run_line)
     app.connect("html-page-context", without_thebe, priority=900)
