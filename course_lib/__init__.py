@@ -20,6 +20,7 @@ __all__ = [
     "optimizers",
     "optimum",
     "parallel",
+    "parity",
     "penalties",
     "plotting",
     "scratch",

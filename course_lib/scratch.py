@@ -1,14 +1,153 @@
 """Models by hand, in matrix form: what torch does, without its gradients and optimizers."""
 
+from functools import partial
+
 import numpy as np
 import torch
 
 from course_lib import _checks
 from course_lib.geometry import augment
 
-__all__ = ["logistic_cost", "logistic_descent", "logistic_sweep"]
+__all__ = ["linear_descent", "logistic_cost", "logistic_descent", "logistic_sweep"]
 
 CHUNK = 2**18  # entries of the largest matrix of a sweep: it has to stay in the cache
+
+
+def linear_descent(
+    X,
+    Y,
+    start,
+    *,
+    lr,
+    n_epochs,
+    batch_size=None,
+    optimizer="SGD",
+    weight_decay=0.0,
+    decay_bias=False,
+    momentum=0.0,
+    dampening=0.0,
+    nesterov=False,
+    betas=(0.9, 0.999),
+    eps=1e-8,
+    reduction="mean",
+):
+    r"""Run linear regression with several targets, as nn.Linear, MSELoss and an optimizer of torch would.
+
+    With :math:`\Theta = (W; b)`, and the rows (x, 1) of a batch and their targets in Z and Y,
+
+    .. math:: G = \tfrac{2}{N}\,Z^\top (Z\Theta - Y)
+
+    where N counts the entries of Y, rows times targets, or is 1 for a sum. A step with coupled decay is
+
+    .. math:: \Theta \leftarrow \Theta - \eta\,D(G + \lambda\Theta)
+
+    and with decoupled decay
+
+    .. math:: \Theta \leftarrow (1 - \eta\lambda)\,\Theta - \eta\,D(G) .
+
+    The direction D(G) of SGD is V, or :math:`G + \mu V` with Nesterov; V is G the first time, and then
+
+    .. math:: V \leftarrow \mu V + (1 - \tau)\,G .
+
+    That of Adam, from M and S that start at zero, is in step t
+
+    .. math:: M \leftarrow \beta_1 M + (1 - \beta_1)\,G, \qquad
+        S \leftarrow \beta_2 S + (1 - \beta_2)\,G^2, \qquad
+        D = \frac{M / (1 - \beta_1^t)}{\sqrt{S / (1 - \beta_2^t)} + \epsilon} .
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+    Y : array of shape (n_samples, n_targets)
+    start : array of shape (n_features + 1, n_targets)
+        The weights, then a row of biases, before the first step.
+    lr : float
+        :math:`\eta > 0`.
+    n_epochs : int
+        Passes over the rows, which are taken in their order.
+    batch_size : int, optional
+        Rows a step, fewer in the last step of an epoch if need be; all when None.
+    optimizer : {"SGD", "SGDW", "Adam", "AdamW"}, default="SGD"
+        Coupled decay, or decoupled with a W. "SGDW" is `course_lib.optimizers.SGDW`, the others are torch's.
+    weight_decay : float, default=0.0
+        :math:`\lambda \ge 0`, always multiplied by lr. With "SGD" it is that of the penalty
+        :math:`\tfrac{\lambda}{2}\|W\|^2` (there is a 1/2), which is added to the loss as it is, be
+        that a mean or a sum.
+    decay_bias : bool, default=False
+        Whether the biases are decayed too, as they are in torch unless parameter groups keep them out.
+    momentum, dampening : float, default=0.0
+        :math:`\mu \ge 0` and :math:`\tau \ge 0` of SGD and SGDW. Without momentum there is no dampening.
+    nesterov : bool, default=False
+        Of SGD and SGDW; it needs momentum and no dampening.
+    betas : (float, float), default=(0.9, 0.999)
+        :math:`\beta_1` and :math:`\beta_2` of Adam and AdamW, from 0 to below 1.
+    eps : float, default=1e-8
+        :math:`\epsilon > 0` of Adam and AdamW.
+    reduction : {"mean", "sum"}, default="mean"
+        Whether the loss is the mean of the squared errors, over rows and targets, or their sum.
+
+    Returns
+    -------
+    ndarray of shape (n_steps, n_features + 1, n_targets)
+        :math:`\Theta` after each step. It is computed in the dtype of `X`, float32 or float64.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If shapes do not match, an argument is out of its range or belongs to another optimizer, or the
+        parameters stop being finite.
+
+    References
+    ----------
+    torch.optim documentation, the algorithms of SGD, Adam and AdamW. I. Loshchilov and F. Hutter,
+    "Decoupled Weight Decay Regularization", ICLR 2019.
+
+    Examples
+    --------
+    >>> from course_lib.scratch import linear_descent
+    >>> X, Y, start = [[1.0], [2.0]], [[2.0], [4.0]], [[1.0], [0.0]]
+    >>> theta = linear_descent(X, Y, start, lr=0.1, n_epochs=1, weight_decay=0.5)
+    >>> theta.round(4).tolist()
+    [[[1.45], [0.3]]]
+    """
+    X, Y, start = (_checks.finite(*item, ndim=2).detach() for item in (("X", X), ("Y", Y), ("start", start)))
+    if X.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"X must be float32 or float64, got {X.dtype}")
+    if len(Y) != len(X):
+        raise ValueError(f"Y must have one row a sample, {len(X)}, got {len(Y)}")
+    if start.shape != (X.shape[1] + 1, Y.shape[1]):
+        expected = (X.shape[1] + 1, Y.shape[1])
+        raise ValueError(f"start must have shape {expected}, got {tuple(start.shape)}")
+    lr = _checks.number("lr", lr, strict=True)
+    n_epochs = _checks.count("n_epochs", n_epochs)
+    batch_size = len(X) if batch_size is None else _checks.count("batch_size", batch_size)
+    weight_decay = _checks.number("weight_decay", weight_decay)
+    _checks.flag("decay_bias", decay_bias)
+    direction = _direction(optimizer, momentum, dampening, nesterov, betas, eps)
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f'reduction must be "mean" or "sum", got {reduction!r}')
+
+    Z, Y, theta = (tensor.to(X).cpu().numpy() for tensor in (augment(X), Y, start))
+    path, state = [], None
+    with np.errstate(all="ignore"):
+        decay = np.full((len(theta), 1), weight_decay, dtype=Z.dtype)
+        if not decay_bias:
+            decay[-1] = 0.0
+        for first in [*range(0, len(Z), batch_size)] * n_epochs:
+            rows = slice(first, first + batch_size)
+            error = Z[rows] @ theta - Y[rows]
+            gradient = 2 * (Z[rows].T @ error) / (error.size if reduction == "mean" else 1)
+            if optimizer.endswith("W"):
+                theta = (1 - lr * decay) * theta
+            else:
+                gradient = gradient + decay * theta
+            step, state = direction(gradient, state)
+            theta = theta - lr * step
+            path.append(theta)
+    path = np.stack(path)
+    if not np.isfinite(path).all():
+        raise ValueError(f"lr = {lr:g} lets the parameters grow without bound; a smaller one may help")
+    return path
 
 
 def logistic_cost(X, y, theta, *, weight_decay=0.0, decay_bias=True):
@@ -204,6 +343,40 @@ def logistic_sweep(X, y, weight_decays, *, lr, n_steps, decay_bias=True):
     if not theta.isfinite().all():
         raise ValueError(f"lr = {lr:g} lets the parameters grow without bound; a smaller one may help")
     return theta.T.contiguous().cpu().numpy()
+
+
+def _direction(optimizer, momentum, dampening, nesterov, betas, eps):
+    """Return the function of the optimizer: gradient and state (None at first) -> direction and state."""
+    if optimizer not in ("SGD", "SGDW", "Adam", "AdamW"):
+        raise ValueError(f'optimizer must be "SGD", "SGDW", "Adam" or "AdamW", got {optimizer!r}')
+    momentum = _checks.number("momentum", momentum)
+    dampening = _checks.number("dampening", dampening)
+    if _checks.flag("nesterov", nesterov) and (momentum == 0 or dampening != 0):
+        raise ValueError("nesterov needs momentum above 0 and no dampening")
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise TypeError(f"betas must be two numbers, got {betas!r}")
+    betas = tuple(_checks.number("betas", beta) for beta in betas)
+    if max(betas) >= 1:
+        raise ValueError(f"betas must be below 1, got {betas}")
+    eps = _checks.number("eps", eps, strict=True)
+    if optimizer.startswith("SGD"):
+        if (betas, eps) != ((0.9, 0.999), 1e-8):
+            raise ValueError(f"betas and eps belong to Adam and AdamW, got optimizer={optimizer!r}")
+        return partial(_sgd, momentum=momentum, dampening=dampening, nesterov=nesterov)
+    if momentum or dampening:
+        raise ValueError(f"momentum and dampening belong to SGD and SGDW, got optimizer={optimizer!r}")
+    return partial(_adam, betas=betas, eps=eps)
+
+
+def _sgd(G, V, *, momentum, dampening, nesterov):
+    V = G if V is None or momentum == 0 else momentum * V + (1 - dampening) * G
+    return (G + momentum * V if nesterov else V), V
+
+
+def _adam(G, state, *, betas, eps):
+    (beta1, beta2), (t, M, S) = betas, state or (0, 0.0, 0.0)
+    t, M, S = t + 1, beta1 * M + (1 - beta1) * G, beta2 * S + (1 - beta2) * G**2
+    return (M / (1 - beta1**t)) / (np.sqrt(S / (1 - beta2**t)) + eps), (t, M, S)
 
 
 def _signed_rows(X, y):

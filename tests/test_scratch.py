@@ -2,12 +2,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from course_lib import scratch
 from course_lib.data import two_points
+from course_lib.optimizers import SGDW
 from course_lib.optimum import logistic_optimum
 from course_lib.penalties import l2_penalty
-from course_lib.scratch import logistic_cost, logistic_descent, logistic_sweep
+from course_lib.scratch import linear_descent, logistic_cost, logistic_descent, logistic_sweep
 
 GENERATOR = torch.Generator().manual_seed(3)
 X = torch.randn(30, 4, dtype=torch.float64, generator=GENERATOR)
@@ -228,3 +231,221 @@ def test_a_sweep_of_which_one_run_diverges_is_refused(monkeypatch, chunk):
     for decays in ([0.1, 10.0], [10.0, 0.1]):
         with pytest.raises(ValueError, match="lr = 1 lets the parameters grow without bound"):
             logistic_sweep(X, Y, decays, lr=1.0, n_steps=400)
+
+
+TARGETS = torch.randn(30, 2, dtype=torch.float64, generator=GENERATOR)
+THETA = torch.randn(5, 2, dtype=torch.float64, generator=GENERATOR)
+PROBLEM = (X, TARGETS, THETA)
+OPTIMIZERS = {"SGD": torch.optim.SGD, "SGDW": SGDW, "Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}
+RULES = [
+    *[
+        {"optimizer": optimizer, **memory}
+        for optimizer in ("SGD", "SGDW")
+        for memory in (
+            {},
+            {"dampening": 0.3},
+            {"momentum": 0.8},
+            {"momentum": 0.8, "nesterov": True},
+            {"momentum": 0.8, "dampening": 0.3},
+            {"momentum": 0.8, "dampening": 1.0},
+        )
+    ],
+    *[
+        {"optimizer": optimizer, **memory}
+        for optimizer in ("Adam", "AdamW")
+        for memory in ({}, {"betas": (0.0, 0.99)}, {"betas": (0.5, 0.9), "eps": 0.1})
+    ],
+]
+each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: "-".join(map(str, rule.values())))
+
+
+def torch_linear_path(
+    X,
+    Y,
+    start,
+    *,
+    lr,
+    n_epochs,
+    batch_size=None,
+    optimizer="SGD",
+    weight_decay=0.0,
+    decay_bias=False,
+    reduction="mean",
+    **options,
+):
+    """Return the weights and the biases after each step of autograd and an optimizer."""
+    weight, bias = start[:-1].clone().requires_grad_(), start[-1].clone().requires_grad_()
+    groups = [{"params": [weight]}, {"params": [bias], "weight_decay": weight_decay if decay_bias else 0.0}]
+    if optimizer != "SGDW":
+        options["foreach"] = False
+    optimizer = OPTIMIZERS[optimizer](groups, lr=lr, weight_decay=weight_decay, **options)
+    path = []
+    for _ in range(n_epochs):
+        for x, y in zip(X.split(batch_size or len(X)), Y.split(batch_size or len(X)), strict=True):
+            optimizer.zero_grad()
+            F.mse_loss(x @ weight + bias, y, reduction=reduction).backward()
+            optimizer.step()
+            path.append(torch.cat([weight, bias[None]]).detach().numpy())
+    return np.array(path)
+
+
+@each_rule
+@pytest.mark.parametrize(("reduction", "lr"), [("mean", 0.05), ("sum", 0.002)])
+@pytest.mark.parametrize(("weight_decay", "decay_bias"), [(0.0, False), (0.2, False), (0.2, True)])
+@pytest.mark.parametrize("batch_size", [None, 8])
+def test_linear_descent_equals_torch_step_by_step(rule, reduction, lr, weight_decay, decay_bias, batch_size):
+    options = {"lr": lr, "n_epochs": 6, "batch_size": batch_size, "reduction": reduction}
+    options |= {"weight_decay": weight_decay, "decay_bias": decay_bias, **rule}
+    found = linear_descent(*PROBLEM, **options)
+    expected = torch_linear_path(*PROBLEM, **options)
+    assert found.shape == ((6 if batch_size is None else 24), 5, 2)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
+@st.composite
+def trainings(draw):
+    """Draw data of any small shape and any settings, with a learning rate that is stable for them."""
+    n_samples, n_features, n_targets = (draw(st.integers(1, most)) for most in (12, 4, 3))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
+    shapes = (n_samples, n_features), (n_samples, n_targets), (n_features + 1, n_targets)
+    X, Y, start = (torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in shapes)
+    options = {
+        "optimizer": draw(st.sampled_from([*OPTIMIZERS])),
+        "batch_size": draw(st.none() | st.integers(1, n_samples + 2)),
+        "n_epochs": draw(st.integers(1, 3)),
+        "weight_decay": draw(st.just(0.0) | st.floats(1e-3, 1.0)),
+        "decay_bias": draw(st.booleans()),
+        "reduction": draw(st.sampled_from(["mean", "sum"])),
+    }
+    lr = draw(st.floats(1e-3, 0.2))
+    if options["optimizer"] in ("SGD", "SGDW"):
+        curvature = 2 * (X.square().sum().item() + n_samples)
+        options["lr"] = lr / curvature if options["reduction"] == "sum" else lr * n_targets / curvature
+        options["momentum"] = draw(st.just(0.0) | st.floats(0.01, 0.95))
+        options["nesterov"] = options["momentum"] > 0 and draw(st.booleans())
+        options["dampening"] = 0.0 if options["nesterov"] else draw(st.floats(0.0, 1.0))
+    else:
+        options["lr"] = lr
+        options["betas"] = draw(st.floats(0.0, 0.95)), draw(st.floats(0.9, 0.999))
+        options["eps"] = draw(st.sampled_from([1e-8, 1e-3]))
+    return (X, Y, start), options
+
+
+@given(training=trainings())
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_linear_descent_equals_torch_for_any_shape_and_settings(training):
+    problem, options = training
+    found = linear_descent(*problem, **options)
+    expected = torch_linear_path(*problem, **options)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
+def test_one_step_by_hand():
+    """Rows (1, 1) and (2, 1), errors 0.5 - 2 and 1 - 4 in the one target: G = (-7.5, -4.5)."""
+    rows, targets, start = [[1.0], [2.0]], [[2.0], [4.0]], [[0.5], [0.0]]
+    options = {"lr": 0.1, "n_epochs": 1}
+    np.testing.assert_allclose(
+        linear_descent(rows, targets, start, **options), [[[1.25], [0.45]]], atol=1e-15
+    )
+    summed = linear_descent(rows, targets, start, **options, reduction="sum")
+    np.testing.assert_allclose(summed, [[[2.0], [0.9]]], atol=1e-15)
+    decayed = linear_descent(rows, targets, start, **options, weight_decay=0.4)
+    np.testing.assert_allclose(decayed, [[[1.23], [0.45]]], atol=1e-15)
+
+
+def test_the_mean_is_over_rows_and_targets():
+    """A second target, of its own row of zeros, halves the step of the first."""
+    rows, targets, start = [[1.0], [2.0]], [[2.0, 0.0], [4.0, 0.0]], [[0.5, 0.0], [0.0, 0.0]]
+    found = linear_descent(rows, targets, start, lr=0.1, n_epochs=1)
+    np.testing.assert_allclose(found, [[[0.875, 0.0], [0.225, 0.0]]], atol=1e-15)
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "AdamW"])
+def test_the_first_step_of_adam_is_lr_times_a_sign(optimizer):
+    found = linear_descent(*PROBLEM, lr=0.25, n_epochs=1, optimizer=optimizer)[0] - THETA.numpy()
+    gradient = linear_descent(*PROBLEM, lr=1.0, n_epochs=1)[0] - THETA.numpy()
+    np.testing.assert_allclose(found, 0.25 * np.sign(gradient), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("decay_bias", [False, True])
+@pytest.mark.parametrize(("reduction", "lr", "share"), [("mean", 0.3, 30 * 2), ("sum", 0.005, 1)])
+def test_linear_descent_converges_to_the_ridge_regression(reduction, lr, share, decay_bias):
+    r"""2/N Z'(Z theta - Y) + lambda theta = 0, so (Z'Z + lambda N/2) theta = Z'Y, N = rows times targets."""
+    options = {"weight_decay": 0.1, "decay_bias": decay_bias, "reduction": reduction}
+    found = linear_descent(*PROBLEM, lr=lr, n_epochs=600, **options)[-1]
+    Z = np.column_stack([X, np.ones(30)])
+    penalty = np.diag([0.1 * share / 2] * 4 + [0.1 * share / 2 * decay_bias])
+    expected = np.linalg.solve(Z.T @ Z + penalty, Z.T @ TARGETS.numpy())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_without_errors_only_the_weights_shrink_unless_told(optimizer):
+    """The targets are what the start predicts, so that all that happens in a step is the decay."""
+    Z = torch.cat([X, torch.ones_like(X[:, :1])], dim=1)
+    options = {"lr": 0.5, "n_epochs": 1, "weight_decay": 0.25, "optimizer": optimizer}
+    kept = 1 - 0.5 * 0.25
+    if optimizer == "Adam":
+        kept = 1 - 0.5 / THETA.abs().numpy()  # a step of lr, whatever the decay
+    expected = THETA.numpy() * kept
+    for decay_bias in (False, True):
+        found = linear_descent(X, Z @ THETA, THETA, **options, decay_bias=decay_bias)[0]
+        np.testing.assert_allclose(found[:-1], expected[:-1], rtol=0, atol=1e-5)
+        bias = expected[-1] if decay_bias else THETA[-1]
+        if decay_bias or optimizer != "Adam":  # where Adam makes full steps of rounding errors
+            np.testing.assert_allclose(found[-1], bias, rtol=0, atol=1e-5)
+
+
+def test_linear_descent_by_default_is_full_batch_sgd_on_the_mean_without_decay():
+    found = linear_descent(*PROBLEM, lr=0.1, n_epochs=5)
+    explicit = {"batch_size": 30, "optimizer": "SGD", "weight_decay": 0.0, "decay_bias": False}
+    explicit |= {"momentum": 0.0, "dampening": 0.0, "nesterov": False, "reduction": "mean"}
+    np.testing.assert_array_equal(found, linear_descent(*PROBLEM, lr=0.1, n_epochs=5, **explicit))
+    adam = {"lr": 0.1, "n_epochs": 5, "optimizer": "Adam"}
+    np.testing.assert_array_equal(
+        linear_descent(*PROBLEM, **adam), linear_descent(*PROBLEM, **adam, betas=[0.9, 0.999], eps=1e-8)
+    )
+
+
+def test_batches_are_the_rows_in_their_order_and_the_last_may_be_smaller():
+    found = linear_descent(*PROBLEM, lr=0.1, n_epochs=2, batch_size=8)
+    theta = THETA
+    for step, first in enumerate([0, 8, 16, 24] * 2):
+        batch = slice(first, first + 8)
+        theta = linear_descent(X[batch], TARGETS[batch], theta, lr=0.1, n_epochs=1)[0]
+        np.testing.assert_array_equal(found[step], theta)
+    assert len(found) == 8
+    np.testing.assert_array_equal(
+        linear_descent(*PROBLEM, lr=0.1, n_epochs=2, batch_size=99),
+        linear_descent(*PROBLEM, lr=0.1, n_epochs=2),
+    )
+
+
+@each_rule
+def test_linear_descent_is_in_the_dtype_of_the_rows_throughout(rule):
+    """Whatever that of the targets and of the start."""
+    options = {"lr": 0.05, "n_epochs": 20, "batch_size": 8, "weight_decay": 0.1, **rule}
+    single = linear_descent(X.float(), TARGETS, THETA, **options)
+    double = linear_descent(X, TARGETS, THETA, **options)
+    assert (single.dtype, double.dtype) == (np.float32, np.float64)
+    np.testing.assert_array_equal(
+        single, linear_descent(X.float().numpy(), TARGETS.float(), THETA.float(), **options)
+    )
+    gap = np.abs(single - double).max()
+    assert 1e-8 < gap < 1e-4
+
+
+def test_a_float32_run_resumes_exactly_for_nothing_is_kept_in_float64():
+    options = {"lr": 0.05, "weight_decay": 0.1}
+    whole = linear_descent(X.float(), TARGETS, THETA, n_epochs=20, **options)
+    rest = linear_descent(X.float(), TARGETS, whole[9], n_epochs=10, **options)
+    np.testing.assert_array_equal(rest, whole[10:])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rule", [{}, {"momentum": 0.9}, {"weight_decay": 1e4, "optimizer": "AdamW"}])
+def test_linear_descent_that_diverges_raises_and_does_not_warn(rule, dtype):
+    options = {"lr": 9.0, "n_epochs": 400, **rule}
+    with pytest.raises(ValueError, match="lr = 9 lets the parameters grow without bound"):
+        linear_descent(X.to(dtype), TARGETS, THETA, **options)
