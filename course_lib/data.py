@@ -1,10 +1,11 @@
 """Data sets of the book: each a pure function of its arguments."""
 
+import numpy as np
 import torch
 
 from course_lib import _checks
 
-__all__ = ["separable", "two_points"]
+__all__ = ["curved_points", "separable", "two_points"]
 
 
 def two_points(dtype=torch.float32):
@@ -40,6 +41,51 @@ def two_points(dtype=torch.float32):
     """
     _checks.floating("dtype", dtype)
     return torch.tensor([[3.0, 2.0], [1.0, 1.0]], dtype=dtype), torch.tensor([1.0, 0.0], dtype=dtype)
+
+
+def curved_points(dtype=torch.float32, *, n_samples=50, seed=20240215):
+    r"""Return noisy points on a parabola, to which chapter 4's source fits a line.
+
+    .. math:: y_i = \tfrac34 x_i^2 + x_i + 2 + 0.3\,\varepsilon_i
+
+    with all :math:`x_i` and then all :math:`\varepsilon_i` from a standard normal distribution, by
+    NumPy's legacy generator, rounded to float32.
+
+    Parameters
+    ----------
+    dtype : torch.dtype, default=torch.float32
+        A floating dtype; others than float32 hold the rounded values.
+    n_samples : int, default=50
+        The source's number.
+    seed : int, default=20240215
+        The source's seed; below 2**32, as NumPy wants it.
+
+    Returns
+    -------
+    X : Tensor of shape (n_samples, 1)
+    y : Tensor of shape (n_samples, 1)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of its range or of another type.
+
+    Examples
+    --------
+    >>> from course_lib.data import curved_points
+    >>> X, y = curved_points()
+    >>> X.shape, round(X.std().item(), 2)
+    (torch.Size([50, 1]), 0.82)
+    """
+    _checks.floating("dtype", dtype)
+    n_samples = _checks.count("n_samples", n_samples)
+    seed = _checks.count("seed", seed, minimum=0)
+    if seed >= 2**32:
+        raise ValueError(f"seed must be below 2**32, got {seed}")
+    generator = np.random.RandomState(seed)
+    x = generator.randn(n_samples).astype(np.float32)
+    y = (0.75 * x**2 + 1.0 * x + 2.0 + 0.3 * generator.randn(n_samples)).astype(np.float32)
+    return tuple(torch.from_numpy(values)[:, None].to(dtype) for values in (x, y))
 
 
 def separable(n_samples, n_features=2, *, margin=0.5, offset=1.0, seed=0, dtype=torch.float64):

@@ -1,8 +1,115 @@
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from course_lib.data import separable, two_points
+from course_lib.data import curved_points, separable, two_points
 from course_lib.geometry import max_margin
+from course_lib.training import train
+
+# The losses that the notebook on loss landscapes printed, epochs 0 to 99.
+RECORDED_LOSSES = [
+    53.078269958496094,
+    34.7295036315918,
+    22.891206741333008,
+    15.226042747497559,
+    10.242652893066406,
+    6.987758159637451,
+    4.8507561683654785,
+    3.4395813941955566,
+    2.5017752647399902,
+    1.8742434978485107,
+    1.451224684715271,
+    1.163843035697937,
+    0.9670254588127136,
+    0.8311155438423157,
+    0.7364832162857056,
+    0.6700497269630432,
+    0.6230385303497314,
+    0.5895166993141174,
+    0.5654408931732178,
+    0.5480331182479858,
+    0.5353691577911377,
+    0.5261048674583435,
+    0.5192938446998596,
+    0.5142641663551331,
+    0.5105355978012085,
+    0.5077620148658752,
+    0.5056928396224976,
+    0.5041452646255493,
+    0.5029852390289307,
+    0.5021142363548279,
+    0.5014590620994568,
+    0.5009655952453613,
+    0.5005935430526733,
+    0.5003127455711365,
+    0.5001007318496704,
+    0.4999404847621918,
+    0.49981924891471863,
+    0.4997275471687317,
+    0.49965816736221313,
+    0.4996056854724884,
+    0.49956580996513367,
+    0.4995356500148773,
+    0.4995129108428955,
+    0.4994955062866211,
+    0.4994823932647705,
+    0.4994724690914154,
+    0.49946486949920654,
+    0.4994591772556305,
+    0.49945488572120667,
+    0.49945151805877686,
+    0.49944913387298584,
+    0.49944716691970825,
+    0.49944576621055603,
+    0.4994446933269501,
+    0.4994438886642456,
+    0.49944329261779785,
+    0.4994427561759949,
+    0.49944236874580383,
+    0.49944213032722473,
+    0.499441921710968,
+    0.4994417428970337,
+    0.4994416832923889,
+    0.499441534280777,
+    0.4994415044784546,
+    0.4994415044784546,
+    0.49944138526916504,
+    0.49944132566452026,
+    0.49944138526916504,
+    0.49944138526916504,
+    0.49944138526916504,
+    0.4994412660598755,
+    0.4994412660598755,
+    0.4994412958621979,
+    0.4994412958621979,
+    0.4994412958621979,
+    0.4994412958621979,
+    0.49944132566452026,
+    0.4994412660598755,
+    0.4994412660598755,
+    0.4994412362575531,
+    0.4994412958621979,
+    0.4994412958621979,
+    0.4994412660598755,
+    0.4994412958621979,
+    0.4994412660598755,
+    0.4994412660598755,
+    0.4994412660598755,
+    0.4994412958621979,
+    0.4994412660598755,
+    0.4994412958621979,
+    0.4994412362575531,
+    0.4994412958621979,
+    0.4994412958621979,
+    0.4994412660598755,
+    0.4994412660598755,
+    0.4994412958621979,
+    0.4994412660598755,
+    0.4994412660598755,
+    0.4994412362575531,
+    0.4994412660598755,
+]
 
 
 def test_two_points_are_those_of_the_forum():
@@ -13,7 +120,7 @@ def test_two_points_are_those_of_the_forum():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 def test_data_has_the_dtype_asked_for(dtype):
-    for X, y in (two_points(dtype), separable(5, dtype=dtype)):
+    for X, y in (two_points(dtype), separable(5, dtype=dtype), curved_points(dtype)):
         assert X.dtype == y.dtype == dtype
 
 
@@ -100,3 +207,36 @@ def test_max_margin_finds_at_least_the_margin_that_was_drawn(seed):
     weight, bias = max_margin(X, y)
     assert 1 / weight.norm() >= 0.3 - 1e-12
     assert (((X @ weight + bias) > 0) == (y == 1)).all()
+
+
+def test_a_line_through_the_curved_points_loses_what_the_source_printed():
+    """All 100 losses, each of a float32 computation that another machine may round otherwise."""
+    X, y = curved_points()
+    model = torch.nn.Linear(1, 1)
+    torch.nn.init.constant_(model.weight, 6.0)
+    torch.nn.init.constant_(model.bias, -3.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    losses = train(model, X, y, optimizer, loss_fn=F.mse_loss, n_epochs=100).loss
+    recorded = torch.tensor(RECORDED_LOSSES, dtype=torch.float64)
+    assert len(recorded) == 100
+    torch.testing.assert_close(losses, recorded, rtol=2e-6, atol=0)
+
+
+def test_curved_points_are_those_of_numpys_global_generator():
+    state = np.random.get_state()
+    np.random.seed(20240215)
+    x, noise = np.random.randn(50), np.random.randn(50)
+    np.random.set_state(state)
+    X, y = curved_points()
+    x = x.astype(np.float32)
+    assert np.array_equal(X[:, 0].numpy(), x)
+    assert np.array_equal(y[:, 0].numpy(), (0.75 * x**2 + x + 2 + 0.3 * noise).astype(np.float32))
+
+
+def test_curved_points_follow_seed_and_number_and_leave_the_global_generator_alone():
+    before = np.random.get_state()[1].copy()
+    X, y = curved_points(n_samples=7, seed=3)
+    assert X.shape == y.shape == (7, 1)
+    assert np.array_equal(before, np.random.get_state()[1])
+    assert not torch.equal(X, curved_points(n_samples=7, seed=4)[0])
+    assert torch.equal(y, curved_points(n_samples=7, seed=3)[1])
