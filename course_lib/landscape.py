@@ -1,6 +1,5 @@
 """The loss as a landscape over two parameters, and the paths of descent over it."""
 
-import copy
 from functools import partial
 
 import torch
@@ -9,16 +8,15 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from course_lib import _checks
-from course_lib.geometry import augment
 
 __all__ = ["descent_paths", "filter_directions", "loss_grid"]
 
-CHUNK = 2**18  # predictions held at a time: they stay in the cache, and memory does not grow
-ELEMENTWISE = {
-    nn.MSELoss: F.mse_loss,
-    nn.L1Loss: F.l1_loss,
-    nn.HuberLoss: F.huber_loss,
-    nn.SmoothL1Loss: F.smooth_l1_loss,
+CHUNK = 2**16  # predictions held at a time: they stay in the cache, and memory does not grow
+MODULES = {
+    F.mse_loss: nn.MSELoss(),
+    F.l1_loss: nn.L1Loss(),
+    F.huber_loss: nn.HuberLoss(),
+    F.smooth_l1_loss: nn.SmoothL1Loss(),
 }
 
 
@@ -73,14 +71,19 @@ def loss_grid(model, X, y, xs, ys, *, loss_fn=F.mse_loss, directions=None, origi
             raise ValueError(
                 f"directions are needed: a plane shows 2 parameters, and model has {n_parameters}"
             )
-        directions = torch.eye(2)
-    u, v = (_vector("directions", direction, n_parameters, X) for direction in directions)
+        u, v = torch.eye(2).to(X)
+    else:
+        u, v = (_vector("directions", direction, n_parameters, X) for direction in directions)
     start = torch.zeros_like(u) if origin is None else _vector("origin", origin, n_parameters, X)
-    theta = start + (ys[:, None, None] * v + xs[:, None] * u).flatten(0, 1)
-    losses = _losses(model, X, y, _checks.function("loss_fn", loss_fn))
+    plane, shape = torch.stack([u, v, start]), (len(ys), len(xs))
+    cells = torch.stack([xs.expand(shape), ys[:, None].expand(shape), xs.new_ones(shape)]).flatten(1)
+    line = _line(model, X, y, _checks.function("loss_fn", loss_fn))
     with torch.no_grad():
-        values = [losses(part) for part in theta.split(max(1, CHUNK // y.numel()))]
-    return torch.cat(values).reshape(len(ys), len(xs))
+        if line is None:
+            losses = _losses(model, X, y, loss_fn)
+            values = [losses(part.T @ plane) for part in cells.split(_at_once(y), dim=1)]
+            return torch.cat(values).reshape(shape)
+        return _losses_of_line(*line[:2], y, plane, cells).to(X).reshape(shape)
 
 
 def descent_paths(
@@ -155,20 +158,22 @@ def descent_paths(
     if (settings["nesterov"] & ((settings["momentum"] == 0) | (settings["dampening"] != 0))).any():
         raise ValueError("nesterov needs momentum above 0 and no dampening")
     n_paths = _common_length({"start": start if start.ndim == 2 else start[None], **settings})
-    lr, mu, tau, decay, look_ahead = (value[:, None] for value in settings.values())
+    lr, mu, tau, decay, look_ahead = settings.values()
+    fresh = torch.where(mu == 0, 1, 1 - tau)
+    from_buffer, from_gradient = -lr * torch.where(look_ahead, mu, 1), -lr * look_ahead
     gradient = _gradient(model, X, y, _checks.function("loss_fn", loss_fn))
 
-    theta = start.expand(n_paths, n_parameters)
-    path = theta.new_empty(n_steps + 1, n_paths, n_parameters)
+    theta = start.expand(n_paths, n_parameters).T.contiguous()  # one row a parameter is faster
+    path = theta.new_empty(n_steps + 1, n_parameters, n_paths)
     path[0], buffer = theta, None
     for step in range(1, n_steps + 1):
         g = torch.addcmul(gradient(theta), decay, theta)
-        buffer = g if buffer is None else torch.where(mu == 0, g, mu * buffer + (1 - tau) * g)
-        theta = theta - lr * torch.where(look_ahead, g + mu * buffer, buffer)
+        buffer = g if buffer is None else torch.addcmul(mu * buffer, fresh, g)
+        theta = theta.addcmul(from_buffer, buffer).addcmul(from_gradient, g)
         path[step] = theta
-    if not path.isfinite().all():
+    if not theta.isfinite().all():  # what has left the finite numbers does not return
         raise ValueError("lr lets a path grow without bound; a smaller one may help")
-    return path.transpose(0, 1)
+    return path.permute(2, 0, 1)
 
 
 def filter_directions(model, *, seed=0):
@@ -244,53 +249,100 @@ def _features_of_a_line(model, X):
     """Return what the parameters of a linear model with one output are multiplied by, or None for others."""
     if type(model) is not nn.Linear or model.out_features != 1 or X.ndim != 2:
         return None
-    return X if model.bias is None else augment(X)
+    return X if model.bias is None else torch.cat([X, torch.ones_like(X[:, :1])], dim=1)
+
+
+def _terms(loss_fn):
+    """Return what a mean over residuals is the mean of, its slope and the factor of that; else None."""
+    loss = next((module for function, module in MODULES.items() if function is loss_fn), loss_fn)
+    if type(loss) not in map(type, MODULES.values()) or loss.reduction != "mean":
+        return None
+    match loss:
+        case nn.MSELoss():
+            return _square, _twice, 1
+        case nn.L1Loss():
+            return lambda r, zero: r.abs_(), lambda r: r.sign_(), 1
+        case nn.HuberLoss(delta=bound) if bound > 0:
+            value = partial(F.huber_loss, reduction="none", delta=bound)
+            return value, lambda r: r.clamp_(-bound, bound), 1
+        case nn.SmoothL1Loss(beta=bound) if bound > 0:
+            value = partial(F.smooth_l1_loss, reduction="none", beta=bound)
+            return value, lambda r: r.clamp_(-bound, bound), 1 / bound
+
+
+def _square(r, zero):
+    return r.square_()
+
+
+def _twice(r):
+    return r.mul_(2)
+
+
+def _line(model, X, y, loss_fn):
+    """Return the features and the terms of a mean loss of a linear model with one output, else None."""
+    features, terms = _features_of_a_line(model, X), _terms(loss_fn)
+    if features is None or terms is None or y.shape != (len(X), 1):
+        return None
+    return features, *terms
+
+
+def _losses_of_line(features, value, y, plane, cells):
+    """Return the mean loss of each cell, a column (x, y, 1), of a linear model with one output."""
+    columns = (plane @ features.T).T  # a line over a plane is a line again: the residuals are columns @ cells
+    columns[:, 2:] -= y
+    if value is _square:  # three rows have the same mean square, wherever the columns go
+        columns = torch.linalg.qr(columns.double(), mode="r").R
+        columns *= (len(columns) / len(y)) ** 0.5
+    cells, zero = cells.to(columns), columns.new_zeros(())
+    means = cells.new_empty(cells.shape[1])  # at once: results made between residuals scatter the memory
+    for part, place in zip(
+        cells.split(_at_once(columns[:, 0]), 1), means.split(_at_once(columns[:, 0])), strict=True
+    ):
+        residuals = columns @ part
+        torch.mean(value(residuals, zero.expand_as(residuals)), dim=0, out=place)
+    return means
+
+
+def _at_once(y):
+    return max(1, CHUNK // y.numel())
 
 
 def _losses(model, X, y, loss_fn):
-    """Return a function of parameter vectors: the loss of each."""
-    predict = _predictor(model, X)
-    elementwise = _elementwise(loss_fn)
-    shares = X.new_full((y.numel(),), 1 / y.numel())  # a product with it is a mean, and faster
+    """Return a function of parameter vectors, one a row: the loss of each."""
+    predict, same_shape = _predictor(model, X), _terms(loss_fn) is not None
+
+    def loss(prediction):
+        value = loss_fn(prediction, y)
+        if not isinstance(value, torch.Tensor) or value.ndim > 0:
+            raise ValueError("loss_fn must return a scalar, as a tensor")
+        return value
 
     def losses(theta):
         predictions = predict(theta)
-        if elementwise is not None:
-            if predictions.shape[1:] != y.shape:
-                shapes = f"{tuple(predictions.shape[1:])}, got {tuple(y.shape)}"
-                raise ValueError(f"y must have the shape of the predictions, {shapes}")
-            return elementwise(predictions, y.expand_as(predictions)).flatten(1) @ shares
-        values = vmap(loss_fn, in_dims=(0, None))(predictions, y)
-        if not isinstance(values, torch.Tensor) or values.shape != theta.shape[:1]:
-            raise ValueError("loss_fn must return a scalar")
-        return values
+        if same_shape and predictions.shape[1:] != y.shape:
+            shapes = f"{tuple(predictions.shape[1:])}, got {tuple(y.shape)}"
+            raise ValueError(f"y must have the shape of the predictions, {shapes}")
+        return vmap(loss)(predictions)
 
     return losses
 
 
-def _elementwise(loss_fn):
-    """Return a mean loss without its mean, where it is known to be one of single entries."""
-    if loss_fn in ELEMENTWISE.values():
-        return partial(loss_fn, reduction="none")
-    if type(loss_fn) in ELEMENTWISE and loss_fn.reduction == "mean":
-        single = copy.copy(loss_fn)
-        single.reduction = "none"
-        return single
-    return None
-
-
 def _gradient(model, X, y, loss_fn):
-    """Return a function of parameter vectors: the gradient of the loss at each."""
-    squares = loss_fn is F.mse_loss or (type(loss_fn) is nn.MSELoss and loss_fn.reduction == "mean")
-    features = _features_of_a_line(model, X)
-    if squares and features is not None and y.shape == (len(X), 1):
-        curvature, pull = features.T @ features * (2 / len(X)), (features.T @ y)[:, 0] * (2 / len(X))
-        return lambda theta: torch.addmm(-pull, theta, curvature)
+    """Return a function of parameter vectors, one a column: the gradient of the loss at each."""
+    if line := _line(model, X, y, loss_fn):
+        features, _, slope, factor = line
+        shares = features.T * (factor / len(y))
+        if slope is _twice:  # the slope of squares is linear: the data are needed once
+            curvature, pull = 2 * shares @ features, 2 * shares @ y.to(X)
+            return lambda theta: torch.addmm(pull, curvature, theta, beta=-1)
+        return lambda theta: torch.cat(
+            [shares @ slope((features @ part).sub_(y)) for part in theta.split(_at_once(y), dim=1)], dim=1
+        )
     losses = _losses(model, X, y, loss_fn)
 
     def gradient(theta):
         theta = theta.detach().requires_grad_()
-        return torch.autograd.grad(losses(theta).sum(), theta)[0]
+        return torch.autograd.grad(losses(theta.T).sum(), theta)[0]
 
     return gradient
 

@@ -12,6 +12,7 @@ from course_lib import landscape
 from course_lib.landscape import descent_paths, filter_directions, loss_grid
 
 assert_near = partial(torch.testing.assert_close, rtol=0, atol=1e-12)
+assert_close = partial(torch.testing.assert_close, rtol=1e-12, atol=1e-12)
 GENERATOR = torch.Generator().manual_seed(5)
 X = torch.randn(20, 1, dtype=torch.float64, generator=GENERATOR)
 Y = 0.75 * X**2 + X + 2
@@ -34,7 +35,11 @@ LOSSES = {
     "MSELoss": nn.MSELoss(),
     "MSELoss-sum": nn.MSELoss(reduction="sum"),
     "HuberLoss-2": nn.HuberLoss(delta=2.0),
+    "HuberLoss-2.5": nn.HuberLoss(delta=2.5),
     "SmoothL1Loss-half": nn.SmoothL1Loss(beta=0.5),
+    "SmoothL1Loss-0.3": nn.SmoothL1Loss(beta=0.3),
+    "SmoothL1Loss-0": nn.SmoothL1Loss(beta=0.0),
+    "HuberLoss-sum": nn.HuberLoss(reduction="sum"),
     "own": quantile,
 }
 each_loss = pytest.mark.parametrize("loss_fn", LOSSES.values(), ids=LOSSES.keys())
@@ -87,6 +92,76 @@ def test_a_grid_on_a_plane_is_one_call_a_cell(model, inputs, targets, loss_fn):
     assert_near(found, cell_by_cell(model, inputs, targets, loss_fn, lambda a, b: origin + a * u + b * v))
 
 
+def data_of(seed, n_features=3):
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(30, n_features, dtype=torch.float64, generator=generator)
+    noise = torch.randn(30, 1, dtype=torch.float64, generator=generator)
+    return inputs, inputs.sum(dim=1, keepdim=True) + noise
+
+
+@each_loss
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_grids_and_paths_of_linear_models_on_several_data_sets(seed, bias, loss_fn, monkeypatch):
+    monkeypatch.setattr(landscape, "CHUNK", 70)
+    inputs, targets = data_of(seed)
+    model = nn.Linear(3, 1, bias=bias).double()
+    generator = torch.Generator().manual_seed(seed)
+    u, v, origin = torch.randn(3, 3 + bias, dtype=torch.float64, generator=generator)
+    found = loss_grid(model, inputs, targets, XS, YS, loss_fn=loss_fn, directions=(u, v), origin=origin)
+    assert_close(found, cell_by_cell(model, inputs, targets, loss_fn, lambda a, b: origin + a * u + b * v))
+    starts, settings = torch.stack([u, v, origin]), {"lr": 0.002, "momentum": 0.5, "weight_decay": 0.1}
+    paths = descent_paths(model, inputs, targets, starts, n_steps=20, loss_fn=loss_fn, **settings)
+    for path, start in zip(paths, starts, strict=True):
+        assert_close(path, torch_path(model, inputs, targets, start, loss_fn, 20, **settings))
+
+
+@each_loss
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+def test_a_grid_of_float32_is_exact_to_its_rounding_near_the_minimum_too(loss_fn, offset):
+    """The residuals vanish in one cell, and have the rounding of their targets."""
+    inputs, targets = X.float(), (X + 2 + offset).float()
+    xs, ys = XS.float(), YS.float() + offset
+    found = loss_grid(nn.Linear(1, 1), inputs, targets, xs, ys, loss_fn=loss_fn)
+    exact = [[loss_fn(inputs.double() * w + b, targets.double()) for w in xs.double()] for b in ys.double()]
+    rounding = 2e-7 * (1 + offset) * (len(X) if getattr(loss_fn, "reduction", "") == "sum" else 1)
+    torch.testing.assert_close(found.double(), torch.tensor(exact).double(), rtol=1e-5, atol=rounding)
+
+
+@pytest.mark.parametrize("loss_fn", [F.mse_loss, nn.HuberLoss(), nn.SmoothL1Loss(beta=0.3), F.l1_loss])
+def test_known_losses_of_a_network_are_one_call_a_cell(loss_fn):
+    model, targets = network(), WIDE[:, :2]
+    origin = parameters_to_vector(model.parameters()).detach()
+    u, v = filter_directions(model, seed=3)
+    found = loss_grid(model, WIDE, targets, XS, YS, loss_fn=loss_fn, directions=(u, v), origin=origin)
+    assert_near(found, cell_by_cell(model, WIDE, targets, loss_fn, lambda a, b: origin + a * u + b * v))
+    with pytest.raises(ValueError, match=r"y must have the shape of the predictions, \(20, 2\)"):
+        loss_grid(model, WIDE, Y, XS, YS, loss_fn=loss_fn, directions=(u, v))
+
+
+class Doubled(nn.MSELoss):
+    def forward(self, prediction, target):
+        return 2 * super().forward(prediction, target)
+
+
+def test_a_loss_derived_from_torchs_is_its_own():
+    assert_near(loss_grid(LINE, X, Y, XS, YS, loss_fn=Doubled()), 2 * loss_grid(LINE, X, Y, XS, YS))
+
+
+@pytest.mark.parametrize("name", ["grid", "descent"])
+def test_a_delta_that_torch_refuses_is_refused(name):
+    call = {"grid": grid, "descent": descent}[name]
+    with pytest.raises(RuntimeError, match="non-positive values for delta"):
+        call(loss_fn=nn.HuberLoss(delta=0.0))
+
+
+@pytest.mark.parametrize("targets", [Y.float(), Y.round().long()], ids=["float32", "int64"])
+@pytest.mark.parametrize("loss_fn", [F.mse_loss, F.huber_loss])
+def test_targets_of_another_dtype_become_that_of_the_features(loss_fn, targets):
+    assert_near(grid(loss_fn=loss_fn, y=targets), grid(loss_fn=loss_fn, y=targets.double()))
+    assert_near(descent(loss_fn=loss_fn, y=targets), descent(loss_fn=loss_fn, y=targets.double()))
+
+
 def test_no_more_predictions_are_held_than_said(monkeypatch):
     """Twenty a cell: two cells at a time."""
     monkeypatch.setattr(landscape, "CHUNK", 50)
@@ -134,7 +209,7 @@ START = torch.tensor([6.0, -3.0], dtype=torch.float64)
 @each_loss
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_a_path_is_that_of_torchs_sgd(settings, loss_fn):
-    lr = 0.005 if loss_fn is LOSSES["MSELoss-sum"] else 0.1
+    lr = 0.005 if getattr(loss_fn, "reduction", "") == "sum" else 0.1
     found = descent_paths(LINE, X, Y, START, lr=lr, n_steps=60, loss_fn=loss_fn, **settings)
     expected = torch_path(nn.Linear(1, 1).double(), X, Y, START, loss_fn, lr=lr, **settings)
     assert found.shape == (1, 61, 2)
@@ -224,6 +299,12 @@ def descent(**changes):
         (grid, {"origin": [1.0]}, "origin must have 2 entries"),
         (grid, {"X": X[:0], "y": Y[:0]}, "X must not be empty"),
         (grid, {"y": Y[:3]}, "as many rows"),
+        (grid, {"loss_fn": nn.HuberLoss(reduction="none")}, "loss_fn must return a scalar"),
+        (grid, {"loss_fn": lambda p, t: (p - t).mean(0)}, "loss_fn must return a scalar"),
+        (grid, {"loss_fn": lambda p, t: 0.0}, "loss_fn must return a scalar"),
+        (grid, {"model": network(), "X": WIDE, "y": LABELS}, "a plane shows 2 parameters, and model has 26"),
+        (grid, {"xs": []}, "xs must not be empty"),
+        (grid, {"xs": [0.0, 2.0, 1.0]}, "xs must increase"),
         (grid, {"y": Y[:, 0]}, r"y must have the shape of the predictions, \(20, 1\), got \(20,\)"),
         (descent, {"y": Y[:, 0]}, "y must have the shape of the predictions"),
         (grid, {"model": nn.Tanh()}, "model must have a parameter"),
