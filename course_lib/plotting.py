@@ -3,16 +3,22 @@
 Color never stands alone: classes differ in marker, lines in dash pattern.
 """
 
+import math
 from contextlib import contextmanager
+from itertools import groupby
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
+import torch
 from matplotlib import cycler
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 
 from course_lib import _checks
 from course_lib.geometry import boundary_segment
 
-__all__ = ["boundaries", "curves", "drift", "panels", "paths"]
+__all__ = ["arrows", "boundaries", "curves", "drift", "fits", "heatmap", "panels", "paths"]
 
 # Okabe and Ito's palette, in an order that stays apart in grey as well.
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000"]
@@ -31,8 +37,11 @@ STYLE = {
     "legend.fontsize": 9,
     "legend.framealpha": 0.9,
     "lines.linewidth": 1.8,
+    "lines.markersize": 5,
 }
+GREYS = LinearSegmentedColormap.from_list("greys", ["0.6", "1.0"])  # with edges as they are: a small file
 WIDTH = 5.6  # inches: fits a phone without letters below 9 CSS pixels
+PHONE = 9.5  # points: 9 CSS pixels on a phone of 390
 
 
 @contextmanager
@@ -205,18 +214,16 @@ def drift(histories, X, y, *, epochs, classifiers=None, xlim, ylim):
     return axes
 
 
-def curves(series, *, xlabel, ylabel, references=None, xscale="linear", title="", ax=None):
-    """Draw named curves, with named horizontal lines to compare them with.
+def fits(X, y, lines, *, xlabel="x", ylabel="y", title="", ax=None):
+    """Draw points and named straight lines through them.
 
     Parameters
     ----------
-    series : dict of str to (x, y)
-        Each a curve, in its own color and dash pattern.
+    X : Tensor of shape (n_samples, 1)
+    y : Tensor of shape (n_samples, 1)
+    lines : dict of str to (weight, bias)
+        Each over the range of X, in its own color and dash pattern.
     xlabel, ylabel : str
-        Name and unit of each axis.
-    references : dict of str to float, optional
-        Heights of dotted horizontal lines, each named at its right end.
-    xscale : {"linear", "log"}, default="linear"
     title : str, default=""
     ax : Axes, optional
         Where to draw; a new figure when None.
@@ -228,7 +235,57 @@ def curves(series, *, xlabel, ylabel, references=None, xscale="linear", title=""
     Raises
     ------
     ValueError, TypeError
-        If a curve is not two finite vectors of equal length, or `xscale` is another.
+        If X and y are not single columns of as many rows, or a line is not two finite numbers.
+
+    Examples
+    --------
+    >>> from course_lib.data import curved_points
+    >>> from course_lib.plotting import fits
+    >>> ax = fits(*curved_points(), {"a line": (1.0, 2.5)})
+    >>> [line.get_label() for line in ax.lines]
+    ['a line']
+    """
+    X, y = (tensor.detach().cpu().double() for tensor in _checks.rows(X, y))
+    for name, column in (("X", X), ("y", y)):
+        if column.ndim != 2 or column.shape[1] != 1:
+            raise ValueError(f"{name} must have one column, got shape {tuple(column.shape)}")
+    ends = torch.stack([X.min(), X.max()])
+    lines = {k: _pair(f"lines[{k!r}]", v, 1) for k, v in _checks.mapping("lines", lines, empty=True).items()}
+    with _style():
+        ax = panels()[1] if ax is None else ax
+        ax.scatter(X, y, color="0.35", s=18, label="data")
+        for index, (label, (weight, bias)) in enumerate(lines.items()):
+            style = {"color": COLORS[index % 6], "linestyle": DASHES[index % 6]}
+            ax.plot(ends, weight * ends + bias, label=label, **style)
+        ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+        ax.legend(loc="best")
+    return ax
+
+
+def curves(series, *, xlabel, ylabel, references=None, xscale="linear", yscale="linear", title="", ax=None):
+    """Draw named curves, with named horizontal lines to compare them with.
+
+    Parameters
+    ----------
+    series : dict of str to (x, y)
+        Each a curve, in its own color and dash pattern.
+    xlabel, ylabel : str
+        Name and unit of each axis.
+    references : dict of str to float, optional
+        Heights of dotted horizontal lines, each named at its right end.
+    xscale, yscale : {"linear", "log"}, default="linear"
+    title : str, default=""
+    ax : Axes, optional
+        Where to draw; a new figure when None.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a curve is not two finite vectors of equal length, or a scale is another.
 
     Examples
     --------
@@ -238,8 +295,9 @@ def curves(series, *, xlabel, ylabel, references=None, xscale="linear", title=""
     'area (m²)'
     """
     _checks.mapping("series", series)
-    if xscale not in ("linear", "log"):
-        raise ValueError(f'xscale must be "linear" or "log", got {xscale!r}')
+    for name, scale in (("xscale", xscale), ("yscale", yscale)):
+        if scale not in ("linear", "log"):
+            raise ValueError(f'{name} must be "linear" or "log", got {scale!r}')
     with _style():
         ax = panels()[1] if ax is None else ax
         for index, (label, (x, y)) in enumerate(series.items()):
@@ -247,7 +305,7 @@ def curves(series, *, xlabel, ylabel, references=None, xscale="linear", title=""
             if len(x) != len(y):
                 raise ValueError(f"series {label!r} must have as many x as y, got {len(x)} and {len(y)}")
             ax.plot(x.detach(), y.detach(), color=COLORS[index % 6], linestyle=DASHES[index % 6], label=label)
-        ax.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, title=title)
+        ax.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale, title=title)
         for label, height in (references or {}).items():
             height = _checks.number(f"references[{label!r}]", height, minimum=-float("inf"))
             ax.axhline(height, color="0.25", linestyle=":", linewidth=1.4)
@@ -260,8 +318,8 @@ def curves(series, *, xlabel, ylabel, references=None, xscale="linear", title=""
     return ax
 
 
-def paths(x, y, values, points, *, xlabel, ylabel, title="", levels=14, ax=None):
-    """Draw paths over the map of a function of two parameters.
+def paths(x, y, values, points, *, xlabel, ylabel, title="", levels=14, steps=False, ax=None):
+    """Draw paths over the map of a function of two parameters, both to the same scale.
 
     Parameters
     ----------
@@ -270,11 +328,14 @@ def paths(x, y, values, points, *, xlabel, ylabel, title="", levels=14, ax=None)
     values : Tensor of shape (n_y, n_x)
         The function: darker is lower, and between two lines it changes by a constant.
     points : dict of str to Tensor of shape (n_points, 2)
-        Each a path, drawn from its first point to its last, which is marked by a dot.
+        Each a path, drawn from its first point to its last, which is marked by a dot. Several are named
+        in a legend.
     xlabel, ylabel : str
     title : str, default=""
     levels : int, default=14
         About how many lines the map has.
+    steps : bool, default=False
+        Whether every point of a path is marked: where they lie close together, it is slow.
     ax : Axes, optional
         Where to draw; a new figure when None.
 
@@ -303,6 +364,7 @@ def paths(x, y, values, points, *, xlabel, ylabel, title="", levels=14, ax=None)
     if values.shape != (len(y), len(x)):
         raise ValueError(f"values must have shape {(len(y), len(x))}, got {tuple(values.shape)}")
     levels = _checks.count("levels", levels, minimum=2)
+    marker = "." if _checks.flag("steps", steps) else None
     tracks = {}
     for label, track in _checks.mapping("points", points, empty=True).items():
         tracks[label] = _checks.finite(f"points[{label!r}]", track, ndim=2).detach().cpu().double()
@@ -312,19 +374,148 @@ def paths(x, y, values, points, *, xlabel, ylabel, title="", levels=14, ax=None)
     with _style():
         ax = panels(height=WIDTH * 0.7)[1] if ax is None else ax
         ax.grid(False)
-        ax.contourf(x, y, values, levels=levels, cmap="Greys_r", alpha=0.45)
-        ax.contour(x, y, values, levels=levels, colors="0.45", linewidths=0.6)
+        ax.contourf(x, y, values, levels=levels, cmap=GREYS, antialiased=False)
+        ax.contour(x, y, values, levels=levels, colors="0.5", linewidths=0.4, antialiased=False)
         for index, (label, track) in enumerate(tracks.items()):
             color = COLORS[index % 6]
-            ax.plot(*track.T, color=color, linestyle=DASHES[index % 6], label=label)
+            ax.plot(*track.T, color=color, linestyle=DASHES[index % 6], label=label, marker=marker)
             ax.plot(*track[-1:].T, "o", color=color, markeredgecolor="white", markersize=7)
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
-        if tracks:
+        ax.set_aspect("equal")
+        if len(tracks) > 1:
             _legend_below(ax)
     return ax
 
 
+def arrows(vectors, ax):
+    """Draw named arrows into axes that show a plane, such as those of `paths`.
+
+    Parameters
+    ----------
+    vectors : dict of str to (start, end)
+        Two points of the plane each; every arrow has its own color and dash pattern.
+    ax : Axes
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a point does not have two finite coordinates, or `ax` is something else.
+
+    Examples
+    --------
+    >>> from course_lib.plotting import arrows, panels
+    >>> ax = arrows({"east": ([0, 0], [1, 0]), "north": ([0, 0], [0, 1])}, panels()[1])
+    >>> ax.get_legend_handles_labels()[1]
+    ['east', 'north']
+    """
+    vectors = {k: _pair(f"vectors[{k!r}]", v, 2) for k, v in _checks.mapping("vectors", vectors).items()}
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be Axes of matplotlib, got {ax!r}")
+    exact = {"arrowstyle": "->", "linewidth": 2, "shrinkA": 0, "shrinkB": 0, "clip_box": ax.bbox}
+    with _style():
+        for index, (label, ends) in enumerate(vectors.items()):
+            style = {"color": COLORS[index % 6], "linestyle": DASHES[index % 6]}
+            ax.annotate("", ends[1], ends[0], arrowprops={**exact, **style}, annotation_clip=False)
+            ax.update_datalim(ends)
+            ax.plot(*ends[:1].T, label=label, **style)
+        _legend_below(ax)
+    return ax
+
+
+def heatmap(values, rows, columns, *, title="", ax=None):
+    """Draw a table of positive numbers as colors on a log scale, with the power of ten in every cell.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n_rows, n_columns)
+        At least 0. A cell shows the exponent of the power of ten that is closest on the log scale, with its
+        sign: "-16" is about 1e-16. "0" without a sign is zero itself, in white.
+    rows, columns : sequence of str, or of tuple of str
+        The names at the left and above. Tuples of columns take a line for each of their entries, the first
+        on top; neighbors that begin alike share one name, and a line parts those that do not.
+    title : str, default=""
+    ax : Axes, optional
+        Where to draw; a new figure when None, as high as the rows need.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `values` is not a finite matrix or has a negative entry, or the names do not fit it.
+
+    Examples
+    --------
+    >>> from course_lib.plotting import heatmap
+    >>> ax = heatmap([[1e-16, 2e-7], [0.0, 3e-8]], ["SGD", "Adam"], ["float64", "float32"])
+    >>> [text.get_text() for text in ax.texts[:4]]
+    ['-16', '-7', '0', '-8']
+    """
+    values = _checks.finite("values", values, ndim=2).detach().cpu().double()
+    if (values < 0).any():
+        raise ValueError(f"values must be >= 0, got {values.min().item():g}")
+    rows = _names("rows", rows, values.shape[0])
+    columns = _names("columns", columns, values.shape[1])
+    powers = values.log10().numpy()
+    levels = len(columns[0])
+    with _style():
+        ax = panels(height=0.2 * (len(rows) + levels + 2))[1] if ax is None else ax
+        ax.grid(False)
+        colors = plt.get_cmap("YlGnBu").with_extremes(bad="white")
+        image = ax.imshow(np.ma.masked_invalid(powers), cmap=colors, aspect="auto")
+        light = image.to_rgba(image.get_array())[..., :3] ** 2.2 @ (0.2126, 0.7152, 0.0722)
+        for (row, column), power in np.ndenumerate(powers):
+            text = f"{round(power):+d}" if math.isfinite(power) else "0"
+            color = "white" if light[row, column] < 0.18 else "black"  # whose contrast is higher
+            ax.text(column, row, text, color=color, ha="center", va="center", fontsize=PHONE)
+        for level in range(levels):
+            for name, group in groupby(range(len(columns)), key=lambda k: columns[k][: level + 1]):
+                group = list(group)
+                place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "center"}
+                offset = (0, 4 + 1.3 * PHONE * (levels - 1 - level))
+                ax.annotate(name[-1], (np.mean(group), 1), offset, **place, fontsize=PHONE)
+                if level < levels - 1 and group[0] > 0:
+                    ax.axvline(group[0] - 0.5, color="black", linewidth=1)
+        ax.set_title(title, pad=6 + 1.3 * PHONE * levels)
+        ax.set_xticks([])
+        ax.set_yticks(range(len(rows)), [" ".join(name) for name in rows], fontsize=PHONE)
+        ax.tick_params(length=0)
+    return ax
+
+
+def _names(name, value, n_names):
+    """Return as many tuples of strings, all of one length."""
+    try:
+        names = [(entry,) if isinstance(entry, str) else tuple(entry) for entry in value]
+    except TypeError:
+        names = [(value,)]
+    if not all(isinstance(part, str) for entry in names for part in entry):
+        raise TypeError(f"{name} must be strings or tuples of strings, got {value!r}")
+    if len(names) != n_names or len({len(entry) for entry in names}) != 1 or not names[0]:
+        raise ValueError(f"{name} must be {n_names} names with as many parts each, got {names}")
+    return names
+
+
+def _pair(name, value, size):
+    """Return both parts of `value`, of as many finite numbers each, as a tensor of shape (2, size)."""
+    try:
+        parts = [_checks.finite(name, part).detach().cpu().double().flatten() for part in value]
+    except TypeError as error:
+        raise TypeError(f"{name} must be two parts of {size} real number(s) each, got {value!r}") from error
+    if [len(part) for part in parts] != [size, size]:
+        raise ValueError(f"{name} must be two parts of {size} real number(s) each, got {value!r}")
+    return torch.stack(parts)
+
+
 def _legend_below(ax, distance=0.16):
+    if ax.get_aspect() == 1:  # the flatter the axes, the less is a part of their height
+        distance = max(distance, 0.095 * np.ptp(ax.get_xlim()) / np.ptp(ax.get_ylim()))
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -distance), ncols=2)
 
 

@@ -12,6 +12,7 @@ from torch import nn
 import course_lib
 from course_lib.models import Perceptron
 from course_lib.optimizers import SGDW
+from course_lib.parity import Run
 from course_lib.training import History
 
 mpl.use("Agg")
@@ -43,8 +44,15 @@ def history(n_epochs=5):
 
 RECTANGLE = {"xlim": (0.0, 5.0), "ylim": (0.0, 3.0)}
 
-# Nothing to call: what a knob says is tested in test_conventions.
-DATA = {"conventions.KNOBS", "conventions.Knob", "metrics.Agreement", "training.History"}
+# Nothing to call: what a knob says is tested in test_conventions, and the settings of a run by what takes it.
+DATA = {
+    "conventions.KNOBS",
+    "conventions.Knob",
+    "metrics.Agreement",
+    "parity.Run",
+    "parity.TOLERANCE",
+    "training.History",
+}
 
 # Arguments that each public function accepts; a test changes one of them.
 VALID = {
@@ -62,6 +70,7 @@ VALID = {
         "l1_ratio": 0.5,
         "target_std": 2.0,
     },
+    "data.curved_points": lambda: {"dtype": torch.float32, "n_samples": 4, "seed": 0},
     "data.two_points": lambda: {"dtype": torch.float32},
     "data.separable": lambda: {"n_samples": 6, "n_features": 2, "margin": 0.5, "offset": 1.0, "seed": 0},
     "geometry.angle": lambda: {"weight": WEIGHT.clone()},
@@ -129,10 +138,16 @@ VALID = {
         "n_processes": 3,
         "loss_fn": nn.functional.mse_loss,
     },
+    "parity.grid": lambda: {"weight_decays": torch.tensor([0.0, 0.1])},
+    "parity.parity": lambda: {"run": Run("SGD", weight_decay=0.1, batch_size=7), "n_steps": 3, "seed": 1},
     "penalties.decay_groups": lambda: {"module": nn.Linear(2, 1), "weight_decay": 0.1},
     "penalties.l1_penalty": lambda: {"parameters": X.clone(), "weight_decay": 0.1},
     "penalties.l2_penalty": lambda: {"parameters": X.clone(), "weight_decay": 0.1},
     "penalties.soft_threshold": lambda: {"x": X.clone(), "threshold": 1.5},
+    "plotting.arrows": lambda: {
+        "vectors": {"a": (X[0].clone(), X[1].clone())},
+        "ax": plt.figure().add_subplot(),
+    },
     "plotting.boundaries": lambda: {
         **points(),
         "classifiers": {"line": (WEIGHT.clone(), BIAS.clone())},
@@ -144,6 +159,7 @@ VALID = {
         "xlabel": "x",
         "ylabel": "y",
         "xscale": "linear",
+        "yscale": "log",
     },
     "plotting.drift": lambda: {
         "histories": {"run": history()},
@@ -151,6 +167,16 @@ VALID = {
         "epochs": [1, 3],
         "classifiers": {"line": (WEIGHT.clone(), BIAS.clone())},
         **RECTANGLE,
+    },
+    "plotting.fits": lambda: {
+        "X": X[:, :1].clone(),
+        "y": Y[:, None].clone(),
+        "lines": {"a": (WEIGHT[:1].clone(), BIAS.clone())},
+    },
+    "plotting.heatmap": lambda: {
+        "values": X.clone(),
+        "rows": ["a", "b", "c"],
+        "columns": [("d", "e"), ("d", "f")],
     },
     "plotting.panels": lambda: {"n_rows": 1, "height": 2.0},
     "plotting.paths": lambda: {
@@ -161,6 +187,24 @@ VALID = {
         "xlabel": "x",
         "ylabel": "y",
         "levels": 5,
+        "steps": True,
+    },
+    "scratch.linear_descent": lambda: {
+        "X": X.clone(),
+        "Y": Y[:, None].clone(),
+        "start": torch.ones(3, 1, dtype=torch.float64),
+        "lr": 0.01,
+        "n_epochs": 2,
+        "batch_size": 2,
+        "optimizer": "SGD",
+        "weight_decay": 0.1,
+        "decay_bias": True,
+        "momentum": 0.9,
+        "dampening": 0.0,
+        "nesterov": True,
+        "betas": (0.9, 0.999),
+        "eps": 1e-8,
+        "reduction": "mean",
     },
     "scratch.logistic_cost": lambda: {**points(), "theta": torch.ones(2, 3), "weight_decay": 0.1},
     "scratch.logistic_descent": lambda: {
@@ -310,6 +354,9 @@ CASES = [
             *bad("conventions.convert", share, TypeError, True, "0.1", [0.1]),
         )
     ),
+    *bad("data.curved_points", "dtype", TypeError, "float32", float, torch.int64, torch.complex64, None),
+    *not_a_count("data.curved_points", "n_samples", 0, -3),
+    *not_a_count("data.curved_points", "seed", -1, 2**32, 2**70),
     *bad("data.two_points", "dtype", TypeError, "float32", float, torch.int64, torch.complex64, None),
     *not_a_count("data.separable", "n_samples", 1, 0, -3),
     *not_a_count("data.separable", "n_features", 0, -3),
@@ -442,6 +489,28 @@ CASES = [
     *not_a_count("parallel.data_parallel", "n_processes", 0, -1),
     *bad("parallel.data_parallel", "n_processes", ValueError, 4),
     *bad("parallel.data_parallel", "loss_fn", TypeError, "mse", None, lambda prediction, target: 0.0),
+    *bad("parity.grid", "weight_decays", ValueError, 0.1, [], [[0.1]], [0.1, -0.1], [NAN], [INF]),
+    *bad("parity.grid", "weight_decays", TypeError, "0.1", None, ["a"], [0.1j]),
+    *bad("parity.parity", "run", TypeError, None, "SGD", {"optimizer": "SGD"}, Run),
+    *(
+        case
+        for settings, error, match in (
+            ({"optimizer": "sgd"}, ValueError, "optimizer must be"),
+            ({"momentum": -0.1}, ValueError, "momentum must be"),
+            ({"momentum": 0.9, "dampening": NAN}, ValueError, "dampening must be"),
+            ({"nesterov": True}, ValueError, "nesterov needs momentum"),
+            ({"betas": (0.9, 1.0)}, ValueError, "betas must be"),
+            ({"weight_decay": -0.1}, ValueError, "weight_decay must be"),
+            ({"reduction": "none"}, ValueError, "reduction must be"),
+            ({"batch_size": 0}, ValueError, "batch_size must be"),
+            ({"batch_size": 2.0}, TypeError, "batch_size must be"),
+            ({"dtype": torch.float16}, ValueError, "dtype of run must be"),
+            ({"dtype": "float32"}, ValueError, "dtype of run must be"),
+        )
+        for case in bad("parity.parity", "run", error, Run(**settings), match=match)
+    ),
+    *not_a_count("parity.parity", "n_steps", 0, -1),
+    *not_a_count("parity.parity", "seed", -1),
     *bad("penalties.decay_groups", "module", TypeError, "linear", None, torch.ones(2), [torch.ones(2)]),
     *bad("penalties.decay_groups", "module", ValueError, nn.ReLU(), frozen()),
     *negative("penalties.decay_groups", "weight_decay"),
@@ -457,6 +526,29 @@ CASES = [
     *bad("penalties.soft_threshold", "x", ValueError, [NAN, 1.0], -INF, []),
     *bad("penalties.soft_threshold", "x", TypeError, "x", None, [1j]),
     *negative("penalties.soft_threshold", "threshold"),
+    *bad("plotting.arrows", "vectors", ValueError, {}),
+    *bad("plotting.arrows", "vectors", TypeError, None, [X], X),
+    *(
+        case
+        for vector, error in (
+            (X, ValueError),
+            (X[:1], ValueError),
+            (([0, 0], [1]), ValueError),
+            (([0, 0, 0], [1, 1, 1]), ValueError),
+            ((0.0, 1.0), ValueError),
+            (([0, 0], []), ValueError),
+            (([0, 0], [NAN, 1]), ValueError),
+            (([INF, 0], [1, 1]), ValueError),
+            (1.0, TypeError),
+            (None, TypeError),
+            ("ab", TypeError),
+            (([0, 0], "b"), TypeError),
+            (([0, 0], None), TypeError),
+            (([0, 0], [1j, 0]), TypeError),
+        )
+        for case in bad("plotting.arrows", "vectors", error, {"a": vector}, match=r"vectors\['a'\] must")
+    ),
+    *bad("plotting.arrows", "ax", TypeError, None, "ax", 1, plt, mpl.figure.Figure()),
     *not_points("plotting.boundaries", plane=True),
     *not_labels("plotting.boundaries"),
     *not_a_rectangle("plotting.boundaries"),
@@ -490,6 +582,7 @@ CASES = [
         "plotting.curves", "references", TypeError, {"r": "1"}, {"r": True}, match=r"references\['r'\] must"
     ),
     *bad("plotting.curves", "xscale", ValueError, "cubic", None, 1),
+    *bad("plotting.curves", "yscale", ValueError, "cubic", "symlog", "", None, 1, True),
     *not_points("plotting.drift", plane=True),
     *not_labels("plotting.drift"),
     *not_a_rectangle("plotting.drift"),
@@ -498,6 +591,37 @@ CASES = [
     *bad("plotting.drift", "epochs", ValueError, [], [-1, 2], [3, 2], [1, 1], [1, 5]),
     *bad("plotting.drift", "epochs", TypeError, [1.5], [True], ["1"]),
     *bad("plotting.drift", "classifiers", ValueError, {"a": ([0.0, 0.0], 1.0)}, match="weight must not be"),
+    *bad("plotting.fits", "X", ValueError, X, X[:, 0], X[:2, :1], X[:, :1] * NAN, X[:0, :1], X[:, :1, None]),
+    *bad("plotting.fits", "X", TypeError, "X", None, X[:, :1] + 1j),
+    *bad("plotting.fits", "y", ValueError, X, Y, Y[:2, None], Y[:, None] / 0, 1.0),
+    *bad("plotting.fits", "y", TypeError, "y", None, Y[:, None] + 1j),
+    *bad("plotting.fits", "lines", TypeError, None, [(1, 2)], X),
+    *(
+        case
+        for line, error in (
+            ((1, 2, 3), ValueError),
+            ((1,), ValueError),
+            ((), ValueError),
+            (([1, 2],), ValueError),
+            (([1, 2], 3), ValueError),
+            ((NAN, 1), ValueError),
+            ((1, INF), ValueError),
+            (1.0, TypeError),
+            (None, TypeError),
+            ("12", TypeError),
+            ((1, "2"), TypeError),
+            ((1, 2j), TypeError),
+        )
+        for case in bad("plotting.fits", "lines", error, {"a": line}, match=r"lines\['a'\] must")
+    ),
+    *bad("plotting.heatmap", "values", ValueError, X[0], -X, X * NAN, X / 0, X[:0], 1.0),
+    *bad("plotting.heatmap", "values", ValueError, X[:2], X.T, match="rows must be 2 names"),
+    *bad("plotting.heatmap", "values", ValueError, X[:, :1], match="columns must be 1 names"),
+    *bad("plotting.heatmap", "values", TypeError, "values", None, X + 1j),
+    *bad("plotting.heatmap", "rows", ValueError, [], ["a"], "ab", [("a", "b"), "c", "d"], [(), (), ()]),
+    *bad("plotting.heatmap", "rows", TypeError, None, 3, [1, 2, 3], [("a", 1)] * 3),
+    *bad("plotting.heatmap", "columns", ValueError, [], ["a"], "abc", ["a", ("b", "c")], [(), ()]),
+    *bad("plotting.heatmap", "columns", TypeError, None, 2, [1, 2], [("a", 1)] * 2),
     *not_a_count("plotting.panels", "n_rows", 0, -1),
     *not_positive("plotting.panels", "height"),
     *(
@@ -529,6 +653,33 @@ CASES = [
     *bad("plotting.paths", "points", TypeError, {"a": "b"}, {"a": None}, match=r"points\['a'\] must"),
     *bad("plotting.paths", "points", TypeError, None, [X], X),
     *not_a_count("plotting.paths", "levels", 1, 0, -1),
+    *bad("plotting.paths", "steps", TypeError, 1, "no", None),
+    *bad("scratch.linear_descent", "X", ValueError, X[0], X[None], X[:0], X * NAN, X / 0, X[:, :0]),
+    *bad("scratch.linear_descent", "X", TypeError, "X", None, X + 1j, X.half(), X.bfloat16()),
+    *bad("scratch.linear_descent", "Y", ValueError, Y, Y[:2, None], Y[:, None] * NAN, Y[:0, None], 1.0),
+    *bad("scratch.linear_descent", "Y", TypeError, "Y", None, Y[:, None] + 1j),
+    *bad("scratch.linear_descent", "start", ValueError, X, X[:2, :1], X[:, 0], X[:, :1] * NAN, 0.0, []),
+    *bad("scratch.linear_descent", "start", TypeError, "start", None),
+    *not_positive("scratch.linear_descent", "lr"),
+    *bad("scratch.linear_descent", "lr", ValueError, 1e300, match="lr = 1e[+]300 lets the parameters grow"),
+    *not_a_count("scratch.linear_descent", "n_epochs", 0, -1),
+    *not_a_count("scratch.linear_descent", "batch_size", 0, -1),
+    *bad("scratch.linear_descent", "optimizer", ValueError, "sgd", "RMSprop", "", None, torch.optim.SGD),
+    *bad("scratch.linear_descent", "optimizer", ValueError, "Adam", match="momentum and dampening belong to"),
+    *negative("scratch.linear_descent", "weight_decay"),
+    *bad("scratch.linear_descent", "decay_bias", TypeError, 1, "no", None),
+    *negative("scratch.linear_descent", "momentum"),
+    *negative("scratch.linear_descent", "dampening"),
+    *bad("scratch.linear_descent", "nesterov", TypeError, 1, "no", None),
+    *bad("scratch.linear_descent", "momentum", ValueError, 0.0, match="nesterov needs momentum above 0"),
+    *bad("scratch.linear_descent", "dampening", ValueError, 0.1, match="nesterov needs .* no dampening"),
+    *bad("scratch.linear_descent", "betas", ValueError, (0.9, 1.0), (-0.1, 0.9), (NAN, 0.9), (0.9, INF)),
+    *bad("scratch.linear_descent", "betas", ValueError, (0.8, 0.999), match="betas and eps belong to Adam"),
+    *bad("scratch.linear_descent", "betas", TypeError, 0.9, None, (0.9,), (0.9, 0.9, 0.9), ("0.9", 0.9)),
+    *not_positive("scratch.linear_descent", "eps"),
+    *bad("scratch.linear_descent", "eps", ValueError, 0.0, match="eps must be finite and > 0"),
+    *bad("scratch.linear_descent", "eps", ValueError, 1e-7, match="betas and eps belong to Adam"),
+    *bad("scratch.linear_descent", "reduction", ValueError, "none", "", None, 1),
     *not_points("scratch.logistic_cost"),
     *not_labels("scratch.logistic_cost"),
     *bad(
@@ -664,7 +815,9 @@ def test_result_has_the_dtype_of_the_arguments(function, dtype):
     assert {tensor.dtype for tensor in tensors_in(call(function, arguments))} == {dtype}
 
 
-@pytest.mark.parametrize("function", ["data.two_points", "data.separable", "models.Perceptron"])
+@pytest.mark.parametrize(
+    "function", ["data.two_points", "data.curved_points", "data.separable", "models.Perceptron"]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_result_has_the_dtype_asked_for(function, dtype):
     result = call(function, {**VALID[function](), "dtype": dtype})

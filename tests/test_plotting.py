@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.markers import MarkerStyle
 
 from course_lib.geometry import boundary_segment
-from course_lib.plotting import boundaries, curves, drift, panels, paths
+from course_lib.plotting import arrows, boundaries, curves, drift, fits, heatmap, panels, paths
 from course_lib.training import History
 
 mpl.use("Agg")
@@ -40,11 +40,25 @@ AXES = torch.linspace(-2, 3, 21), torch.linspace(-1, 1, 11, dtype=torch.float64)
 MAP = (*AXES, AXES[0] ** 2 + 4 * AXES[1][:, None] ** 2)
 TRACKS = {f"path {k}": torch.tensor([[2.5, 0.1 * k], [1.0, -0.1 * k], [0.0, 0.0]]) for k in range(6)}
 
+TABLE = torch.tensor([[3e-16, 2e-7, 0.0], [0.0, 3e-8, 0.9], [1.0, 4e3, 2e-16], [3e-16, 3e-16, 3.3e-16]])
+NAMES = ["SGD", "SGD with momentum", "Adam", "AdamW"]
+COLUMNS = [("float64", "mean"), ("float64", "sum"), ("float32", "sum")]
+
+VECTORS = {f"arrow {k}": (torch.tensor([0.5, -0.5]), [2.0, 0.1 * k]) for k in range(6)}
+ROWS = torch.tensor([[1.5], [-1.0], [0.5], [4.0]]), torch.tensor([[2.0], [0.0], [-3.0], [1.0]])
+LINES = {f"line {k}": (torch.tensor([[0.5 * k]]), torch.tensor([k - 1.0])) for k in range(6)}
+
 CALLS = {
+    "arrows": lambda: arrows(VECTORS, panels()[1]),
     "panels": lambda: panels(2),
     "boundaries": lambda: boundaries(X, Y, CLASSIFIERS, xlim=XLIM, ylim=YLIM),
     "drift": lambda: drift({"run": history()}, X, Y, epochs=[1, 5], xlim=XLIM, ylim=YLIM),
     "curves": lambda: curves({"a": ([0, 1], [1, 2])}, xlabel="x", ylabel="y"),
+    "curves on log scales": lambda: curves(
+        {"a": ([1, 10], [1, 100])}, xlabel="x", ylabel="y", xscale="log", yscale="log"
+    ),
+    "fits": lambda: fits(*ROWS, LINES),
+    "heatmap": lambda: heatmap(TABLE, NAMES, COLUMNS),
     "paths": lambda: paths(*MAP, TRACKS, xlabel="x", ylabel="y"),
 }
 
@@ -82,6 +96,20 @@ def assert_shows_the_points(ax):
     assert min(ones.get_zorder(), zeros.get_zorder()) > max(line.get_zorder() for line in ax.lines)
 
 
+def assert_told_apart(lines):
+    assert len({line.get_color() for line in lines}) == len(lines)
+    assert len({str(line._unscaled_dash_pattern) for line in lines}) == len(lines)
+
+
+def assert_clear_of_the_axis(ax):
+    """The legend, which is below the axes, hides neither their ticks nor their name."""
+    ax.figure.canvas.draw()
+    legend = ax.get_legend().get_window_extent()
+    assert legend.y0 >= 0
+    for text in (ax.xaxis.label, *ax.get_xticklabels()):
+        assert text.get_window_extent().y0 >= legend.y1
+
+
 def assert_framed(ax):
     assert ax.get_xlim() == XLIM
     assert ax.get_ylim() == YLIM
@@ -109,13 +137,33 @@ def test_figures_are_opaque_and_white_whatever_the_global_style(name):
     assert (plt.imread(picture)[..., 3] == 1).all()
 
 
+def sizes(figure):
+    """Return the size of the letters in legends, titles and names of axes, which exist before it is drawn."""
+    legends = [*figure.legends, *(ax.get_legend() for ax in figure.axes)]
+    texts = [text for legend in legends if legend for text in legend.get_texts()]
+    for ax in figure.axes:
+        texts += [ax.title, ax.xaxis.label, ax.yaxis.label]
+    return [text.get_fontsize() for text in texts]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_letters_are_as_large_whatever_the_global_style(name):
+    CALLS[name]()
+    usual = sizes(plt.gcf())
+    plt.close("all")
+    with plt.rc_context({"font.size": 4, "legend.fontsize": 3, "axes.titlesize": 5}):
+        CALLS[name]()
+        assert sizes(plt.gcf()) == usual
+    assert min(usual) >= 9
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_each_call_makes_one_figure_with_a_grid_and_without_top_and_right_frame(name):
-    """A map has its own lines in place of the grid."""
+    """A map has its own lines in place of the grid, and a table has cells."""
     CALLS[name]()
     assert len(plt.get_fignums()) == 1
     for ax in plt.gcf().axes:
-        assert ax.xaxis.get_gridlines()[0].get_visible() == (name != "paths")
+        assert ax.yaxis.get_gridlines()[0].get_visible() == (name not in ("paths", "heatmap"))
         assert {side for side, spine in ax.spines.items() if spine.get_visible()} == {"left", "bottom"}
 
 
@@ -260,6 +308,71 @@ def test_drift_plots_the_sum_of_absolute_weights_after_every_epoch_from_zero_up(
     assert axes[1, 0].get_ylim() == axes[1, 1].get_ylim()
 
 
+def test_fits_draws_the_points_and_names_them():
+    ax = fits(*ROWS, {})
+    (dots,) = ax.collections
+    np.testing.assert_array_equal(dots.get_offsets(), torch.cat(ROWS, dim=1))
+    assert len(ax.lines) == 0
+    assert legend_labels(ax.figure) == ["data"]
+
+
+def test_fits_draws_each_line_over_the_range_of_the_points():
+    ax = fits(*ROWS, LINES)
+    assert [line.get_label() for line in ax.lines] == list(LINES)
+    for k, line in enumerate(ax.lines):
+        assert_draws(line, [[-1.0, -0.5 * k + k - 1], [4.0, 2.0 * k + k - 1]])
+    assert legend_labels(ax.figure) == ["data", *LINES]
+
+
+def test_fits_tells_six_lines_apart_by_dashes_and_by_color_and_from_the_points():
+    ax = fits(*ROWS, LINES)
+    assert_told_apart(ax.lines)
+    dots = to_rgba(ax.collections[0].get_facecolor()[0])
+    assert dots not in {to_rgba(line.get_color()) for line in ax.lines}
+
+
+def test_fits_takes_lists_trained_parameters_and_a_seventh_line():
+    layer = torch.nn.Linear(1, 1)
+    lines = {**LINES, "trained": (layer.weight, layer.bias)}
+    ax = fits([[0], [2]], [[1], [3]], lines)
+    weight, bias = layer.weight.item(), layer.bias.item()
+    assert_draws(ax.lines[6], [[0, bias], [2, 2 * weight + bias]])
+
+
+def test_fits_takes_points_that_require_a_gradient():
+    x, y = (tensor.clone().requires_grad_() for tensor in ROWS)
+    np.testing.assert_array_equal(fits(x, y, {}).collections[0].get_offsets()[:, 0], ROWS[0][:, 0])
+
+
+def test_fits_sets_labels_and_title():
+    ax = fits(*ROWS, LINES, xlabel="time (s)", ylabel="length (m)", title="growth")
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("time (s)", "length (m)", "growth")
+    ax = fits(*ROWS, LINES)
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("x", "y", "")
+
+
+def test_fits_draws_into_the_axes_it_is_given():
+    _, axes = panels(2)
+    assert fits(*ROWS, LINES, ax=axes[1]) is axes[1]
+    assert [len(ax.lines) for ax in axes] == [0, 6]
+    assert len(plt.get_fignums()) == 1
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda ax: fits(*ROWS, {"good": (1, 2), "bad": (1, 2, 3)}, ax=ax),
+        lambda ax: arrows({"good": ([0, 0], [1, 1]), "bad": ([0], [1])}, ax),
+    ],
+)
+def test_fits_and_arrows_draw_nothing_where_they_refuse(draw):
+    ax = panels()[1]
+    with pytest.raises(ValueError, match="bad"):
+        draw(ax)
+    assert not ax.has_data()
+    assert not ax.texts
+
+
 SERIES = {f"curve {k}": ([0.0, 1.0, 3.0], torch.tensor([1.0, 2.0, k])) for k in range(6)}
 
 
@@ -287,16 +400,18 @@ def test_curves_has_a_legend_only_where_there_is_something_to_tell_apart():
 
 
 @pytest.mark.parametrize("xscale", ["linear", "log"])
-def test_curves_sets_labels_title_and_scale(xscale):
-    series = {"a": ([1, 10, 100], [0, 1, 2])}
-    ax = curves(series, xlabel="time (s)", ylabel="length (m)", xscale=xscale, title="growth")
+@pytest.mark.parametrize("yscale", ["linear", "log"])
+def test_curves_sets_labels_title_and_scales(xscale, yscale):
+    series, scales = {"a": ([1, 10, 100], [3, 1, 2])}, {"xscale": xscale, "yscale": yscale}
+    ax = curves(series, xlabel="time (s)", ylabel="length (m)", title="growth", **scales)
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("time (s)", "length (m)", "growth")
-    assert ax.get_xscale() == xscale
+    assert (ax.get_xscale(), ax.get_yscale()) == (xscale, yscale)
+    assert_draws(ax.lines[0], [[1, 3], [10, 1], [100, 2]])
 
 
 def test_curves_is_linear_and_without_a_title_by_default():
     ax = curves({"a": ([1, 2], [0, 1])}, xlabel="x", ylabel="y")
-    assert (ax.get_xscale(), ax.get_title()) == ("linear", "")
+    assert (ax.get_xscale(), ax.get_yscale(), ax.get_title()) == ("linear", "linear", "")
 
 
 def test_curves_writes_each_reference_on_a_dotted_horizontal_line():
@@ -328,8 +443,34 @@ def test_paths_tells_six_apart_by_dashes_and_by_color_and_names_them_once():
     assert len({line.get_color() for line in ax.lines}) == 6
     assert len({str(line._unscaled_dash_pattern) for line in ax.lines[::2]}) == 6
     assert legend_labels(ax.figure) == list(TRACKS)
-    alone = paths(*MAP, {"alone": TRACKS["path 0"]}, xlabel="x", ylabel="y")
-    assert legend_labels(alone.figure) == ["alone"]
+
+
+@pytest.mark.parametrize("n_paths", [1, 2, 3])
+def test_paths_has_a_legend_where_there_is_something_to_tell_apart(n_paths):
+    tracks = dict(list(TRACKS.items())[:n_paths])
+    ax = paths(*MAP, tracks, xlabel="x", ylabel="y")
+    assert legend_labels(ax.figure) == (list(tracks) if n_paths > 1 else [])
+    assert ax.get_legend_handles_labels()[1] == list(tracks)
+
+
+@pytest.mark.parametrize("steps", [True, False])
+def test_paths_marks_every_point_only_where_steps_are_asked_for(steps):
+    ax = paths(*MAP, TRACKS, xlabel="x", ylabel="y", steps=steps)
+    for line, track in zip(ax.lines[::2], TRACKS.values(), strict=True):
+        assert line.get_marker() == ("." if steps else "None")
+        assert line.get_markevery() is None
+        assert_draws(line, track)
+    assert {dot.get_marker() for dot in ax.lines[1::2]} == {"o"}
+
+
+@pytest.mark.parametrize("height", [0.5, 1.0, 3.0, 12.0])
+def test_paths_has_one_scale_and_its_legend_clear_of_the_axis(height):
+    x, y = torch.linspace(0, 5, 6), torch.linspace(0, height, 4)
+    ax = paths(x, y, x + y[:, None], TRACKS, xlabel="x", ylabel="y")
+    assert_clear_of_the_axis(ax)
+    assert ax.get_aspect() == 1
+    corner, opposite = ax.transData.transform([[0, 0], [1, 1]])
+    np.testing.assert_allclose(*(opposite - corner))
 
 
 def test_paths_draws_a_seventh_and_a_path_of_one_point():
@@ -360,6 +501,23 @@ def test_the_map_of_paths_is_darker_where_the_function_is_lower():
     np.testing.assert_array_equal(ax.collections[1].levels, levels)
     assert levels[0] <= MAP[2].min()
     assert levels[-1] >= MAP[2].max()
+
+
+def test_the_map_of_paths_is_of_a_few_opaque_greys_for_the_sake_of_its_file():
+    """One an area and one for all lines, with edges as they are; none too dark for a line of color."""
+    ax = paths(*MAP, {}, xlabel="x", ylabel="y")
+    filled, lines = ax.collections
+    colors = np.concatenate([filled.get_facecolor(), lines.get_edgecolor()])
+    assert (colors[:, 3] == 1).all()
+    assert np.ptp(colors[:, :3], axis=1).max() < 1e-12
+    assert colors[:, :3].min() >= 0.5
+    assert not any([*filled.get_antialiased(), *lines.get_antialiased()])
+    ax.set_axis_off()
+    ax.figure.canvas.draw()
+    x0, y0, x1, y1 = (round(edge) for edge in ax.get_window_extent().extents)
+    pixels = np.asarray(ax.figure.canvas.buffer_rgba())[::-1][y0 + 2 : y1 - 2, x0 + 2 : x1 - 2]
+    assert pixels.size > 4 * 300 * 700
+    assert len(np.unique(pixels.reshape(-1, 4), axis=0)) <= len(filled.levels)
 
 
 def test_the_map_of_paths_has_its_axes_the_right_way_round():
@@ -395,4 +553,189 @@ def test_paths_draws_into_the_axes_it_is_given():
     _, axes = panels(2)
     assert paths(*MAP, TRACKS, xlabel="x", ylabel="y", ax=axes[1]) is axes[1]
     assert [len(ax.collections) for ax in axes] == [0, 2]
+    assert len(plt.get_fignums()) == 1
+
+
+def drawn(ax):
+    """Return start and end of each arrow as drawn, in the coordinates of the axes, and the arrows."""
+    ax.figure.canvas.draw()
+    patches = [text.arrow_patch for text in ax.texts]
+    ends = [patch._get_path_in_displaycoord()[0][0].vertices[[0, -1]] for patch in patches]
+    scale = ax.figure.dpi / ax.figure.canvas.get_renderer().points_to_pixels(72)
+    return [ax.transData.inverted().transform(points * scale) for points in ends], patches
+
+
+def test_arrows_go_from_start_to_end():
+    ends, patches = drawn(arrows(VECTORS, paths(*MAP, {}, xlabel="x", ylabel="y")))
+    assert len(ends) == 6
+    for (start, end), found in zip(VECTORS.values(), ends, strict=True):
+        np.testing.assert_allclose(found[0], start, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(found[1], end, rtol=0, atol=0.04)  # less by half a line at the sharp tip
+    assert {type(patch.get_arrowstyle()).__name__ for patch in patches} == {"CurveB"}
+
+
+def test_arrows_tells_six_apart_by_dashes_and_by_color_and_names_them():
+    ax = arrows(VECTORS, paths(*MAP, {}, xlabel="x", ylabel="y"))
+    assert_told_apart(ax.lines)
+    patches = [text.arrow_patch for text in ax.texts]
+    assert [p.get_edgecolor() for p in patches] == [to_rgba(line.get_color()) for line in ax.lines]
+    dashes = [line._unscaled_dash_pattern for line in ax.lines]
+    assert [patch._unscaled_dash_pattern for patch in patches] == dashes
+    assert {text.get_text() for text in ax.texts} == {""}
+    assert legend_labels(ax.figure) == list(VECTORS)
+    assert_clear_of_the_axis(ax)
+
+
+def test_arrows_draws_a_seventh_and_takes_what_requires_a_gradient():
+    seventh = (torch.zeros(2, requires_grad=True), np.array([1, 1]))
+    ax = arrows({**VECTORS, "seventh": seventh}, panels()[1])
+    np.testing.assert_allclose(drawn(ax)[0][6], [[0, 0], [1, 1]], rtol=0, atol=0.03)
+
+
+def test_arrows_widen_axes_that_are_free_and_leave_those_of_a_map():
+    ax = arrows({"far": ([0, 0], [7, 9])}, panels()[1])
+    assert ax.get_xlim()[1] > 7
+    assert ax.get_ylim()[1] > 9
+    ax = arrows({"far": ([0, 0], [7, 9])}, paths(*MAP, {}, xlabel="x", ylabel="y"))
+    assert (ax.get_xlim(), ax.get_ylim()) == ((-2, 3), (-1, 1))
+
+
+def test_an_arrow_that_leaves_the_map_is_seen_up_to_its_frame():
+    """It looks the same as one that ends far outside, and is not drawn over the margin."""
+    pictures = []
+    for vectors in ({"out": ([0, 0], [9, 0])}, {"in": ([0, 0], [0, 0])}):
+        ax = arrows(vectors, paths(*MAP, {}, xlabel="x", ylabel="y"))
+        ax.get_legend().remove()
+        ax.figure.canvas.draw()
+        pictures.append(np.asarray(ax.figure.canvas.buffer_rgba())[::-1].astype(int))
+    x1 = round(ax.get_window_extent().x1)
+    changed = (pictures[0] != pictures[1]).any(axis=(0, 2))
+    assert changed[x1 - 100 : x1 - 3].all()
+    assert not changed[x1 + 3 :].any()
+
+
+def test_arrows_draws_into_the_axes_it_is_given():
+    _, axes = panels(2)
+    assert arrows(VECTORS, axes[1]) is axes[1]
+    assert [len(ax.texts) for ax in axes] == [0, 6]
+    assert len(plt.get_fignums()) == 1
+
+
+def cells(ax):
+    """Return the text of each cell, its color and that of the cell, by row and column."""
+    image = ax.images[0]
+    shades = image.to_rgba(image.get_array())
+    inside = {text.get_position(): text for text in ax.texts if text.get_transform() == ax.transData}
+    found = {}
+    for (column, row), text in inside.items():
+        found[row, column] = (text.get_text(), to_rgba(text.get_color()), tuple(shades[row, column]))
+    return found
+
+
+def test_heatmap_writes_the_nearest_power_of_ten_with_its_sign_and_zero_without():
+    found = cells(heatmap(TABLE, NAMES, COLUMNS))
+    written = [[found[row, column][0] for column in range(3)] for row in range(4)]
+    assert written == [["-16", "-7", "0"], ["0", "-8", "+0"], ["+0", "+4", "-16"], ["-16", "-16", "-15"]]
+
+
+def test_heatmap_is_darker_where_the_number_is_larger_and_white_where_it_is_zero():
+    found = cells(heatmap(TABLE, NAMES, COLUMNS))
+    shades = {place: np.dot(color[:3], (0.299, 0.587, 0.114)) for place, (_, _, color) in found.items()}
+    order = sorted(shades, key=lambda place: TABLE[place].item())
+    assert [found[place][2] for place in order[:2]] == [(1, 1, 1, 1)] * 2
+    levels = [shades[place] for place in order]
+    assert levels == sorted(levels, reverse=True)
+    assert levels[-1] < 0.2 < 0.9 < levels[2] < 1
+
+
+def test_heatmap_is_on_a_log_scale():
+    found = cells(heatmap([[1e-8, 1e-4, 1.0]], ["a"], list("bcd")))
+    middle = plt.get_cmap("YlGnBu")(0.5)
+    np.testing.assert_allclose(found[0, 1][2], middle, atol=1 / 128)
+
+
+def luminance(color):
+    """As WCAG 2.1 defines it."""
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
+    return np.dot(parts, (0.2126, 0.7152, 0.0722))
+
+
+def test_heatmap_can_be_read_in_every_cell():
+    values = np.logspace(-16, 0, 60).reshape(6, 10)
+    found = cells(heatmap(values, list("abcdef"), list("abcdefghij")))
+    for _, ink, paper in found.values():
+        dark, light = sorted([luminance(ink), luminance(paper)])
+        assert (light + 0.05) / (dark + 0.05) > 4.5
+
+
+def words(ax):
+    """Return the names above the table: text, column, and height over the axes in points."""
+    return [
+        (text.get_text(), text.xy[0], text.get_position()[1])
+        for text in ax.texts
+        if text.get_transform() != ax.transData
+    ]
+
+
+def test_heatmap_names_its_rows_and_shares_the_names_of_groups_of_columns():
+    ax = heatmap(TABLE, NAMES, COLUMNS)
+    assert [label.get_text() for label in ax.get_yticklabels()] == NAMES
+    assert ax.get_yticks().tolist() == [0, 1, 2, 3]
+    assert ax.yaxis_inverted()
+    assert [(name, place) for name, place, _ in words(ax)] == [
+        ("float64", 0.5),
+        ("float32", 2),
+        ("mean", 0),
+        ("sum", 1),
+        ("sum", 2),
+    ]
+    heights = [height for *_, height in words(ax)]
+    assert heights[0] == heights[1] > heights[2] + 9.5
+    assert heights[2] == heights[3] == heights[4] > 0
+    assert [line.get_xdata()[0] for line in ax.lines] == [1.5]
+
+
+def test_heatmap_with_plain_names_has_one_line_of_them_and_no_groups():
+    ax = heatmap(TABLE, [(name, "0.1") for name in NAMES], ["a", "b", "b"], title="differences")
+    assert [label.get_text() for label in ax.get_yticklabels()] == [f"{name} 0.1" for name in NAMES]
+    assert [(name, place) for name, place, _ in words(ax)] == [("a", 0), ("b", 1.5)]
+    assert len(ax.lines) == 0
+    assert ax.get_title() == "differences"
+
+
+@pytest.mark.parametrize("values", [torch.zeros(2, 2), torch.full((2, 2), 1e-7), [[0.0, 0.0], [5e-324, 0.0]]])
+def test_heatmap_of_zeros_or_of_one_number(values):
+    found = cells(heatmap(values, ["a", "b"], ["c", "d"]))
+    assert len(found) == 4
+    assert {text for text, *_ in found.values()} <= {"0", "-7", "-323"}
+    plt.gcf().canvas.draw()
+
+
+WALL = [f"SGDW μ=0.9 nesterov λ=0.{k}" for k in range(24)]
+SETUPS = [(a, b, c) for a in ("float32", "float64") for b in ("mean", "sum") for c in ("1", "7", "all")]
+
+
+def test_a_wall_of_24_times_12_fits_a_phone():
+    """Nothing overlaps, nothing is cut off, and letters are 9 pixels high where the picture is 390 wide."""
+    ax = heatmap(np.full((24, 12), 3e-16), WALL, SETUPS, title="a title")
+    figure = ax.figure
+    figure.canvas.draw()
+    width, height = figure.get_size_inches() * figure.dpi
+    assert (width, figure.dpi) == (840, 150)
+    texts = [text for text in [*ax.texts, *ax.get_yticklabels(), ax.title] if text.get_text()]
+    assert len(texts) == 288 + 24 + 2 + 4 + 12 + 1
+    boxes = [text.get_window_extent() for text in texts]
+    for text, box in zip(texts, boxes, strict=True):
+        assert text.get_fontsize() / 72 * 150 * 390 / 840 >= 9
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= width
+        assert box.y1 <= height
+    assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
+
+
+def test_heatmap_draws_into_the_axes_it_is_given():
+    _, axes = panels(2)
+    assert heatmap(TABLE, NAMES, COLUMNS, ax=axes[1]) is axes[1]
+    assert [len(ax.images) for ax in axes] == [0, 1]
     assert len(plt.get_fignums()) == 1
