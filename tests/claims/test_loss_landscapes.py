@@ -1,0 +1,302 @@
+"""One test a claim of book/loss_landscapes.ipynb; its docstring is the claim, word for word."""
+
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from course_lib.data import curved_points
+from course_lib.geometry import augment
+from course_lib.landscape import descent_paths, filter_directions, loss_grid
+
+X, y = curved_points(torch.float64)
+START = torch.tensor([6.0, -3.0], dtype=torch.float64)
+Z = augment(X)
+HESSIAN = 2 * Z.T @ Z / len(Z)
+PULL = (2 * Z.T @ y / len(Z))[:, 0]
+SMALL, LARGE = torch.linalg.eigvalsh(HESSIAN).tolist()
+OPTIMUM = torch.linalg.solve(HESSIAN, PULL)
+assert_equal = partial(torch.testing.assert_close, rtol=0, atol=1e-12)
+
+
+def torch_path(n_steps, *, loss_fn=F.mse_loss, groups=None, lr=0.1, **settings):
+    """Weight and bias after each step of torch.optim.SGD on the chapter's points."""
+    line = nn.Linear(1, 1, dtype=torch.float64)
+    vector_to_parameters(START.clone(), line.parameters())
+    optimizer = torch.optim.SGD(groups(line) if groups else line.parameters(), lr=lr, **settings)
+    path = [START]
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        loss_fn(line(X), y).backward()
+        optimizer.step()
+        path.append(parameters_to_vector(line.parameters()).detach().clone())
+    return torch.stack(path)
+
+
+def constant_steps(lrs, **settings):
+    """The steps of torch.optim.SGD under a gradient of 1 and given learning rates."""
+    w = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    optimizer = torch.optim.SGD([w], lr=1.0, **settings)
+    places = [0.0]
+    for lr in lrs:
+        optimizer.param_groups[0]["lr"] = lr
+        w.grad = torch.ones_like(w)
+        optimizer.step()
+        places.append(w.item())
+    return -torch.tensor(places, dtype=torch.float64).diff()
+
+
+def distances(path, optimum=OPTIMUM):
+    return (path - optimum).norm(dim=1)
+
+
+def steps_to(path, tolerance, optimum):
+    """The first step from which on the path stays within the tolerance."""
+    return (distances(path, optimum) > tolerance).nonzero()[-1].item() + 1
+
+
+def test_huber_is_scaled_smooth_l1():
+    """`HuberLoss(delta)` is `delta` times `SmoothL1Loss(beta=delta)`, so at their defaults the two are one function."""
+    errors = torch.linspace(-5, 5, 401, dtype=torch.float64)
+    for delta in (0.01, 0.3, 1.0, 2.5):
+        huber = nn.HuberLoss(reduction="none", delta=delta)(errors, 0 * errors)
+        assert_equal(huber, delta * nn.SmoothL1Loss(reduction="none", beta=delta)(errors, 0 * errors))
+    assert_equal(nn.HuberLoss()(errors, 0 * errors), nn.SmoothL1Loss()(errors, 0 * errors))
+
+
+def test_huber_tends_to_half_mse():
+    """For a large `delta` the Huber loss becomes half the mean squared error, not the whole."""
+    errors = torch.linspace(-5, 5, 401, dtype=torch.float64)
+    ratios = [F.huber_loss(errors, 0 * errors, delta=d) / F.mse_loss(errors, 0 * errors) for d in (3, 5, 1e6)]
+    assert ratios[0] < 0.49
+    assert_equal(torch.stack(ratios[1:]), torch.full((2,), 0.5, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("settings", [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}])
+def test_decayed_path_has_its_own_landscape(settings):
+    """On a least-squares problem SGD with `weight_decay` comes to rest in the minimum of loss + (λ/2)‖θ‖², whatever momentum or Nesterov do on the way."""
+    for lam in (0.5, 2.0):
+        theta = torch_path(600, weight_decay=lam, **settings)[-1].requires_grad_()
+        objective = F.mse_loss(Z @ theta[:, None], y) + lam / 2 * theta.square().sum()
+        slope = torch.autograd.grad(objective, theta)[0]
+        assert slope.norm() < 1e-9
+        assert (HESSIAN @ theta - PULL).norm() > 0.5  # it is no minimum of the bare loss
+
+
+def test_decayed_bias_is_wrong_on_average():
+    """A line fitted by least squares predicts the right mean if the decay leaves the bias out, and a wrong one if it does not."""
+
+    def weight_only(line):
+        return [{"params": [line.weight], "weight_decay": 2.0}, {"params": [line.bias], "weight_decay": 0.0}]
+
+    means = [
+        (Z @ torch_path(600, **settings)[-1]).mean()
+        for settings in ({"groups": weight_only}, {"weight_decay": 2.0})
+    ]
+    assert_equal(means[0], y.mean())
+    assert abs(means[1] - y.mean()) > 1
+
+
+def test_first_step_is_not_dampened():
+    """The first step of torch's SGD with momentum, without Nesterov, is the learning rate times the gradient, whatever the dampening."""
+    for dampening in (0.0, 0.5, 0.8, 1.0):
+        first, second = constant_steps([0.25, 0.25], momentum=0.9, dampening=dampening)
+        assert_equal(first.item(), 0.25)
+        assert_equal(second.item(), 0.25 * (0.9 + 1 - dampening))
+
+
+def test_dampening_is_a_learning_rate():
+    """If the buffer starts at zero, dampening τ at learning rate η takes the path of η(1 − τ) without dampening, decay included."""
+    for dampening, decay in ((0.5, 0.0), (0.8, 2.0)):
+        theta, buffer, path = START, torch.zeros_like(START), [START]
+        for _ in range(200):
+            gradient = HESSIAN @ theta - PULL + decay * theta
+            buffer = 0.9 * buffer + (1 - dampening) * gradient
+            theta = theta - 0.1 * buffer
+            path.append(theta)
+        rescaled = torch_path(200, lr=0.1 * (1 - dampening), momentum=0.9, weight_decay=decay)
+        assert_equal(torch.stack(path), rescaled)
+        dampened = torch_path(200, momentum=0.9, dampening=dampening, weight_decay=decay)
+        assert (dampened - rescaled).abs().max() > 0.5  # torch's buffer does not start at zero
+
+
+def test_long_run_step():
+    """Under a constant gradient the steps of SGD with momentum tend to lr (1 − dampening)/(1 − momentum) times the gradient, with and without Nesterov."""
+    for momentum, dampening, nesterov in (
+        (0.9, 0, False),
+        (0.9, 0, True),
+        (0.9, 0.8, False),
+        (0.5, 0.3, False),
+    ):
+        settings = {"momentum": momentum, "dampening": dampening, "nesterov": nesterov}
+        last = constant_steps([0.2] * 600, **settings)[-1].item()
+        assert_equal(last, 0.2 * (1 - dampening) / (1 - momentum))
+
+
+def test_momentum_after_a_drop():
+    """After a drop of the learning rate PyTorch's momentum shrinks its step at once, Sutskever's starts from its old speed and forgets it gradually; before the drop they are the same."""
+    lrs = [1.0] * 50 + [0.1] * 50
+    ours = constant_steps(lrs, momentum=0.9)
+    velocity, theirs = 0.0, []
+    for lr in lrs:
+        velocity = 0.9 * velocity + lr
+        theirs.append(velocity)
+    theirs = torch.tensor(theirs, dtype=torch.float64)
+    assert_equal(ours[:50], theirs[:50])
+    assert ours[50] < 0.11 * ours[49]
+    excess = theirs[50:] - 1
+    assert_equal(excess[1:] / excess[:-1], torch.full((49,), 0.9, dtype=torch.float64))
+    assert theirs[50] > 0.9 * theirs[49]
+
+
+def test_nesterov_stands_at_the_look_ahead_point():
+    """At a constant learning rate the parameters of SGD with `nesterov=True` are the look-ahead points θ + μv of Nesterov's method."""
+    theta, velocity, ahead = START, torch.zeros_like(START), [START]
+    for _ in range(100):
+        velocity = 0.9 * velocity - 0.1 * (HESSIAN @ (theta + 0.9 * velocity) - PULL)
+        theta = theta + velocity
+        ahead.append(theta + 0.9 * velocity)
+    assert_equal(torch_path(100, momentum=0.9, nesterov=True), torch.stack(ahead))
+
+
+def test_critical_learning_rate():
+    """On a bowl with largest eigenvalue L, descent converges for learning rates below 2(1 + μ)/L with heavy-ball momentum μ, below 2(1 + μ)/((1 + 2μ)L) with Nesterov's, and diverges above."""
+    for momentum, nesterov in ((0.0, False), (0.5, False), (0.9, False), (0.5, True), (0.9, True)):
+        limit = 2 * (1 + momentum) / LARGE / (1 + 2 * momentum * nesterov)
+        settings = {"momentum": momentum, "nesterov": nesterov}
+        below, above = (distances(torch_path(300, lr=factor * limit, **settings)) for factor in (0.99, 1.01))
+        assert below[300] < 0.3 * below[100]
+        assert above[300] > 3 * above[100]
+
+
+def test_decay_lowers_the_limit():
+    """A decay λ adds λ to every eigenvalue: plain descent then diverges above 2/(L + λ)."""
+    for lam in (0.5, 2.0):
+        decayed = HESSIAN + lam * torch.eye(2)
+        assert_equal(torch.linalg.eigvalsh(decayed), torch.linalg.eigvalsh(HESSIAN) + lam)
+        optimum, limit = torch.linalg.solve(decayed, PULL), 2 / (LARGE + lam)
+        below, above = (
+            distances(torch_path(300, lr=factor * limit, weight_decay=lam), optimum)
+            for factor in (0.99, 1.01)
+        )
+        assert below[300] < 0.3 * below[100]
+        assert above[300] > 3 * above[100]
+
+
+def test_momentum_can_slow_down():
+    """On the chapter's points heavy-ball momentum 0.9 takes more than twice as many steps as none at a learning rate of 0.1, and fewer at 0.01."""
+    plain, heavy = (
+        [steps_to(torch_path(1000, lr=lr, momentum=mu), 1e-3, OPTIMUM) for lr in (0.1, 0.01)]
+        for mu in (0.0, 0.9)
+    )
+    assert heavy[0] > 2 * plain[0]
+    assert heavy[1] < plain[1]
+
+
+def test_momentum_beats_bad_conditioning():
+    """On a bowl with condition number 100 the best heavy ball comes to a millionth of the distance in less than a sixth of the steps of the best plain descent."""
+    valley = nn.Linear(2, 1, bias=False, dtype=torch.float64)
+    X_v, y_v = torch.diag(torch.tensor([10.0, 1.0]).double()), torch.zeros(2, 1, dtype=torch.float64)
+    origin = torch.zeros(2, dtype=torch.float64)
+
+    def steps(**settings):
+        path = descent_paths(valley, X_v, y_v, [1.0, 1.0], n_steps=1500, **settings)[0]
+        return steps_to(path, 2**0.5 * 1e-6, origin)
+
+    plain = [steps(lr=lr) for lr in torch.linspace(1.8, 2.01, 22) / 101]
+    assert 0 < plain.index(min(plain)) < 21
+    heavy = steps(lr=(2 / 11) ** 2, momentum=(9 / 11) ** 2)
+    assert heavy < min(plain) / 6
+
+
+def test_l1_loss_hovers():
+    """Without decay, at a constant learning rate, an L1 loss does not settle: it hovers about its minimum, ten times as close for a tenth of the learning rate."""
+    line = nn.Linear(1, 1, dtype=torch.float64)
+    i, j = torch.triu_indices(len(X), len(X), offset=1)
+    weight = (y[j] - y[i]) / (X[j] - X[i])
+    bias = y[i] - weight * X[i]
+    best = (weight * X.T + bias - y.T).abs().mean(dim=1).argmin()
+    minimum = torch.cat([weight[best], bias[best]])
+    far = {}
+    for lr in (0.1, 0.01):
+        path = descent_paths(line, X, y, START, lr=lr, n_steps=8000, loss_fn=F.l1_loss)[0]
+        far[lr] = distances(path[-1000:], minimum).max().item()
+        steps = path[-1000:].diff(dim=0).norm(dim=1)
+        assert steps.median() > 0.01 * lr
+    assert 7 < far[0.1] / far[0.01] < 14
+
+
+def two_networks(factor):
+    """A ReLU network, and one with the same function: into each neuron times factor, out divided."""
+    torch.manual_seed(1)
+    net, twin = (nn.Sequential(nn.Linear(1, 8), nn.ReLU(), nn.Linear(8, 1)).double() for _ in range(2))
+    twin.load_state_dict(net.state_dict())
+    with torch.no_grad():
+        twin[0].weight.mul_(factor[:, None])
+        twin[0].bias.mul_(factor)
+        twin[2].weight.div_(factor)
+    assert_equal(twin(X), net(X))
+    return net, twin
+
+
+def filter_normalized(network):
+    axis = torch.linspace(-1, 1, 5, dtype=torch.float64)
+    origin = parameters_to_vector(network.parameters()).detach()
+    return loss_grid(network, X, y, axis, axis, directions=filter_directions(network), origin=origin)
+
+
+def test_flatness_is_a_matter_of_scale():
+    """Two networks that differ by a factor a layer and compute the same function have different landscapes along raw random directions, and the same along filter-normalized ones."""
+    net, twin = two_networks(torch.full((8,), 10.0))
+    torch.testing.assert_close(filter_normalized(net), filter_normalized(twin), rtol=1e-9, atol=1e-9)
+    raw = tuple(torch.randn(2, 25, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+    axis = torch.linspace(-1, 1, 5, dtype=torch.float64)
+    one, other = (
+        loss_grid(m, X, y, axis, axis, directions=raw, origin=parameters_to_vector(m.parameters()).detach())
+        for m in (net, twin)
+    )
+    assert (one - other).abs().max() > 1
+
+
+def test_neurons_fool_filter_normalization():
+    """Rescaling single neurons of a ReLU network keeps the function and changes its filter-normalized landscape."""
+    net, twin = two_networks(torch.logspace(-1, 1, 8))
+    assert (filter_normalized(net) - filter_normalized(twin)).abs().max() > 1
+
+
+def scale_free(weight):
+    """Loss and gradient of a linear layer in front of batch normalization, standardized data."""
+    features, target = (
+        (columns - columns.mean(dim=0)) / columns.std(dim=0, correction=0)
+        for columns in (torch.cat([X, X**2], dim=1), y)
+    )
+    layer = nn.Linear(2, 1, bias=False, dtype=torch.float64)
+    model = nn.Sequential(layer, nn.BatchNorm1d(1, affine=False, track_running_stats=False))
+    layer.weight.data = weight.clone()[None]
+    loss = F.mse_loss(model(features), target)
+    loss.backward()
+    return loss.item(), layer.weight.grad[0]
+
+
+def test_normalization_frees_the_scale():
+    """In front of batch normalization, weights times 10 give the same loss and a gradient a tenth as long, while the penalty is 100 times as large."""
+    weight = torch.tensor([-1.5, 0.3], dtype=torch.float64)
+    (loss, gradient), (loss_10, gradient_10) = scale_free(weight), scale_free(10 * weight)
+    assert loss_10 == pytest.approx(loss, rel=1e-4)  # up to the normalization's eps
+    torch.testing.assert_close(10 * gradient_10, gradient, rtol=1e-4, atol=0)
+    assert_equal((10 * weight).square().sum(), 100 * weight.square().sum())
+
+
+def test_normalized_weights_grow():
+    """In front of batch normalization a step of plain descent without decay makes the weights longer, by Pythagoras, since the gradient is at a right angle to them."""
+    weight = torch.tensor([-1.5, 0.3], dtype=torch.float64)
+    for _ in range(12):
+        gradient = scale_free(weight)[1]
+        stepped = weight - 0.5 * gradient
+        longer = stepped.square().sum() - weight.square().sum()
+        torch.testing.assert_close(longer, (0.5 * gradient).square().sum(), rtol=1e-2, atol=1e-4)
+        assert longer > 0
+        weight = stepped
