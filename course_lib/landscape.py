@@ -76,14 +76,16 @@ def loss_grid(model, X, y, xs, ys, *, loss_fn=F.mse_loss, directions=None, origi
         u, v = (_vector("directions", direction, n_parameters, X) for direction in directions)
     start = torch.zeros_like(u) if origin is None else _vector("origin", origin, n_parameters, X)
     plane, shape = torch.stack([u, v, start]), (len(ys), len(xs))
-    cells = torch.stack([xs.expand(shape), ys[:, None].expand(shape), xs.new_ones(shape)]).flatten(1)
+    cells = torch.stack([xs.expand(shape), ys[:, None].expand(shape), xs.new_ones(shape)], dim=-1).flatten(
+        0, 1
+    )
     line = _line(model, X, y, _checks.function("loss_fn", loss_fn))
     with torch.no_grad():
         if line is None:
             losses = _losses(model, X, y, loss_fn)
-            values = [losses(part.T @ plane) for part in cells.split(_at_once(y), dim=1)]
+            values = [losses(part @ plane) for part in cells.split(_at_once(y))]
             return torch.cat(values).reshape(shape)
-        return _losses_of_line(*line[:2], y, plane, cells).to(X).reshape(shape)
+        return _losses_of_line(line, y, plane, cells).to(X).reshape(shape)
 
 
 def descent_paths(
@@ -253,7 +255,7 @@ def _features_of_a_line(model, X):
 
 
 def _terms(loss_fn):
-    """Return what a mean over residuals is the mean of, its slope and the factor of that; else None."""
+    """Return what a mean over residuals is the mean of, its slope, and a factor of both; None for others."""
     loss = next((module for function, module in MODULES.items() if function is loss_fn), loss_fn)
     if type(loss) not in map(type, MODULES.values()) or loss.reduction != "mean":
         return None
@@ -263,11 +265,13 @@ def _terms(loss_fn):
         case nn.L1Loss():
             return lambda r, zero: r.abs_(), lambda r: r.sign_(), 1
         case nn.HuberLoss(delta=bound) if bound > 0:
-            value = partial(F.huber_loss, reduction="none", delta=bound)
-            return value, lambda r: r.clamp_(-bound, bound), 1
+            return *_huber(bound), 1
         case nn.SmoothL1Loss(beta=bound) if bound > 0:
-            value = partial(F.smooth_l1_loss, reduction="none", beta=bound)
-            return value, lambda r: r.clamp_(-bound, bound), 1 / bound
+            return *_huber(bound), 1 / bound
+
+
+def _huber(bound):
+    return partial(F.huber_loss, reduction="none", delta=bound), lambda r: r.clamp_(-bound, bound)
 
 
 def _square(r, zero):
@@ -286,20 +290,19 @@ def _line(model, X, y, loss_fn):
     return features, *terms
 
 
-def _losses_of_line(features, value, y, plane, cells):
-    """Return the mean loss of each cell, a column (x, y, 1), of a linear model with one output."""
-    columns = (plane @ features.T).T  # a line over a plane is a line again: the residuals are columns @ cells
-    columns[:, 2:] -= y
-    if value is _square:  # three rows have the same mean square, wherever the columns go
-        columns = torch.linalg.qr(columns.double(), mode="r").R
-        columns *= (len(columns) / len(y)) ** 0.5
-    cells, zero = cells.to(columns), columns.new_zeros(())
-    means = cells.new_empty(cells.shape[1])  # at once: results made between residuals scatter the memory
-    for part, place in zip(
-        cells.split(_at_once(columns[:, 0]), 1), means.split(_at_once(columns[:, 0])), strict=True
-    ):
-        residuals = columns @ part
-        torch.mean(value(residuals, zero.expand_as(residuals)), dim=0, out=place)
+def _losses_of_line(line, y, plane, cells):
+    """Return the mean loss of each cell, a row (x, y, 1), of a linear model with one output."""
+    features, value, _, factor = line
+    columns = plane @ features.T  # a line over a plane is a line again: the residuals are cells @ columns
+    columns[2] -= y[:, 0]
+    if value is _square:  # three points have the same sum of squares, wherever the cells are
+        columns = torch.linalg.qr(columns.T.double(), mode="r").R.T
+    cells, zero, at_once = cells.to(columns), columns.new_zeros(()), _at_once(columns[0])
+    shares = columns.new_full((columns.shape[1],), factor / len(y))  # a product with it is a mean, and faster
+    means = cells.new_empty(len(cells))  # made first: small results between large ones scatter the memory
+    for part, place in zip(cells.split(at_once), means.split(at_once), strict=True):
+        residuals = part @ columns
+        torch.mv(value(residuals, zero.expand_as(residuals)), shares, out=place)
     return means
 
 

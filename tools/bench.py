@@ -31,7 +31,7 @@ def seconds(function, repeats=7):
     return median(times[1:])
 
 
-def times_faster(slow, fast, rounds=5):
+def times_faster(slow, fast, rounds=9):
     """Return the median ratio of their times, taken side by side: a machine's speed drifts."""
     return median(seconds(slow, 1) / seconds(fast, 15) for _ in range(rounds))
 
