@@ -40,11 +40,11 @@ test: book ## lint, unit tests, docstring examples, notebooks, and the built sit
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	$(call stage,unit tests and docstring examples)
-	@$(ONE_THREAD) $(BIN)/python -m pytest -p no:nbval -n auto --doctest-modules course_lib tests -m 'not site'
+	@$(ONE_THREAD) $(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal --doctest-modules course_lib tests -m 'not site'
 	$(call stage,notebooks: strict nbval)
 	@$(ONE_THREAD) $(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 -n auto --dist loadscope book
 	$(call stage,site: the built pages)
-	@$(BIN)/python -m pytest -p no:nbval -rs tests -m site
+	@$(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal -rs tests -m site
 
 serve: book ## build, serve on this machine, and build again whenever a source changes
 	@$(BIN)/python -m tools.serve
@@ -76,4 +76,4 @@ lock: $(READY) ## pin in constraints.txt what requirements.txt brings with it
 	@$(BIN)/python -m tools.lock
 
 clean: ## remove what was built and installed
-	rm -rf _build $(VENV) $(ROSETTA) course_lib.egg-info .pytest_cache .ruff_cache
+	rm -rf _build $(VENV) $(ROSETTA) course_lib.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -16,7 +16,7 @@ from course_lib.scratch import linear_descent
 
 __all__ = ["TOLERANCE", "Run", "grid", "parity"]
 
-# The largest absolute difference claimed, of any parameter after any step; the parameters are of order 1.
+#: The largest absolute difference claimed, of any parameter after any step; the parameters are of order 1.
 TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-13}
 LR, ADAM_LR = 0.05, 0.01
 N_SAMPLES, N_FEATURES, N_TARGETS = 15, 3, 2
