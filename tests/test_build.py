@@ -80,9 +80,6 @@ def test_one_changed_function_executes_the_pages_that_depend_on_it_and_no_other(
     assert "angle 90.0" in page(folder, "turning")
     stamps = {name: stamp(folder, name) for name in ("turning", "listing")}
 
-    assert build().returncode == 0
-    assert {name: stamp(folder, name) for name in stamps} == stamps
-
     old = "return torch.rad2deg(torch.atan2"
     change(folder / "course_lib" / "geometry.py", old, old.replace("return", "return 1 +"))
     assert build().returncode == 0
