@@ -100,9 +100,9 @@ def test_with_a_public_address_it_installs_course_lib_and_nothing_else(colab, co
     assert str(colab) in python(colab, "import course_lib; print(course_lib.__file__)")
 
 
-@pytest.mark.parametrize("chapter", notebooks.chapters()[::4], ids=lambda path: path.stem)
+@pytest.mark.parametrize("chapter", notebooks.chapters()[-1:], ids=lambda path: path.stem)
 def test_packed_it_runs_without_any_address(chapter, colab):
-    """The first and the last chapter: what is packed, all of course_lib, is the same in all."""
+    """In the last chapter: what is packed, all of course_lib, is the same in all."""
     notebook = until_it_prints(notebooks.read(chapter))
     stored = last_output(notebook)
     packed = pack.pack(notebook)
