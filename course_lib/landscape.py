@@ -8,6 +8,7 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from course_lib import _checks
+from course_lib.geometry import augment
 
 __all__ = ["descent_paths", "filter_directions", "loss_grid"]
 
@@ -76,9 +77,8 @@ def loss_grid(model, X, y, xs, ys, *, loss_fn=F.mse_loss, directions=None, origi
         u, v = (_vector("directions", direction, n_parameters, X) for direction in directions)
     start = torch.zeros_like(u) if origin is None else _vector("origin", origin, n_parameters, X)
     plane, shape = torch.stack([u, v, start]), (len(ys), len(xs))
-    cells = torch.stack([xs.expand(shape), ys[:, None].expand(shape), xs.new_ones(shape)], dim=-1).flatten(
-        0, 1
-    )
+    columns = xs.expand(shape), ys[:, None].expand(shape), xs.new_ones(shape)
+    cells = torch.stack(columns, dim=-1).flatten(0, 1)
     line = _line(model, X, y, _checks.function("loss_fn", loss_fn))
     with torch.no_grad():
         if line is None:
@@ -251,7 +251,7 @@ def _features_of_a_line(model, X):
     """Return what the parameters of a linear model with one output are multiplied by, or None for others."""
     if type(model) is not nn.Linear or model.out_features != 1 or X.ndim != 2:
         return None
-    return X if model.bias is None else torch.cat([X, torch.ones_like(X[:, :1])], dim=1)
+    return X if model.bias is None else augment(X)
 
 
 def _terms(loss_fn):

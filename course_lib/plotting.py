@@ -129,8 +129,7 @@ def boundaries(X, y, classifiers, *, xlim, ylim, title="", ax=None):
     with _style():
         ax = panels(height=WIDTH * 0.75)[1] if ax is None else ax
         for index, (label, (weight, bias)) in enumerate(classifiers.items()):
-            style = {"color": COLORS[index % 6], "linestyle": DASHES[index % 6], "label": label}
-            _boundary(ax, weight, bias, xlim, ylim, **style)
+            _boundary(ax, weight, bias, xlim, ylim, label=label, **_look(index))
         _points(ax, X, y)
         _frame(ax, xlim, ylim, title)
         _legend_below(ax)
@@ -255,8 +254,7 @@ def fits(X, y, lines, *, xlabel="x", ylabel="y", title="", ax=None):
         ax = panels()[1] if ax is None else ax
         ax.scatter(X, y, color="0.35", s=18, label="data")
         for index, (label, (weight, bias)) in enumerate(lines.items()):
-            style = {"color": COLORS[index % 6], "linestyle": DASHES[index % 6]}
-            ax.plot(ends, weight * ends + bias, label=label, **style)
+            ax.plot(ends, weight * ends + bias, label=label, **_look(index))
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
         ax.legend(loc="best")
     return ax
@@ -304,7 +302,7 @@ def curves(series, *, xlabel, ylabel, references=None, xscale="linear", yscale="
             x, y = _checks.finite(f"x of {label!r}", x, ndim=1), _checks.finite(f"y of {label!r}", y, ndim=1)
             if len(x) != len(y):
                 raise ValueError(f"series {label!r} must have as many x as y, got {len(x)} and {len(y)}")
-            ax.plot(x.detach(), y.detach(), color=COLORS[index % 6], linestyle=DASHES[index % 6], label=label)
+            ax.plot(x.detach(), y.detach(), label=label, **_look(index))
         ax.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale, title=title)
         for label, height in (references or {}).items():
             height = _checks.number(f"references[{label!r}]", height, minimum=-float("inf"))
@@ -377,9 +375,8 @@ def paths(x, y, values, points, *, xlabel, ylabel, title="", levels=14, steps=Fa
         ax.contourf(x, y, values, levels=levels, cmap=GREYS, antialiased=False)
         ax.contour(x, y, values, levels=levels, colors="0.5", linewidths=0.4, antialiased=False)
         for index, (label, track) in enumerate(tracks.items()):
-            color = COLORS[index % 6]
-            ax.plot(*track.T, color=color, linestyle=DASHES[index % 6], label=label, marker=marker)
-            ax.plot(*track[-1:].T, "o", color=color, markeredgecolor="white", markersize=7)
+            ax.plot(*track.T, label=label, marker=marker, **_look(index))
+            ax.plot(*track[-1:].T, "o", color=COLORS[index % 6], markeredgecolor="white", markersize=7)
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
         ax.set_aspect("equal")
         if len(tracks) > 1:
@@ -418,10 +415,9 @@ def arrows(vectors, ax):
     exact = {"arrowstyle": "->", "linewidth": 2, "shrinkA": 0, "shrinkB": 0, "clip_box": ax.bbox}
     with _style():
         for index, (label, ends) in enumerate(vectors.items()):
-            style = {"color": COLORS[index % 6], "linestyle": DASHES[index % 6]}
-            ax.annotate("", ends[1], ends[0], arrowprops={**exact, **style}, annotation_clip=False)
+            ax.annotate("", ends[1], ends[0], arrowprops={**exact, **_look(index)}, annotation_clip=False)
             ax.update_datalim(ends)
-            ax.plot(*ends[:1].T, label=label, **style)
+            ax.plot(*ends[:1].T, label=label, **_look(index))
         _legend_below(ax)
     return ax
 
@@ -511,6 +507,11 @@ def _pair(name, value, size):
     if [len(part) for part in parts] != [size, size]:
         raise ValueError(f"{name} must be two parts of {size} real number(s) each, got {value!r}")
     return torch.stack(parts)
+
+
+def _look(index):
+    """Return the color and the dash pattern of the line of this number."""
+    return {"color": COLORS[index % 6], "linestyle": DASHES[index % 6]}
 
 
 def _legend_below(ax, distance=0.16):
