@@ -54,7 +54,21 @@ def test_claims_are_read_from_their_section_only():
     ]
     notebook.cells = [nbformat.v4.new_markdown_cell(text) for text in texts]
     (claim,) = claims.claims(notebook)
-    assert (claim.id, claim.sentence, claim.test_name) == ("a-b", "Two.", "test_a_b")
+    assert (claim.id, claim.sentence, claim.heard, claim.test_name) == ("a-b", "Two.", None, "test_a_b")
+
+
+def test_what_is_heard_instead_belongs_to_the_claim_above_it():
+    text = f"{claims.HEADING}\n\n- **a**: One.\n    - *Often heard:* Two.\n- **b**: Three."
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+    assert [(claim.id, claim.heard) for claim in claims.claims(notebook)] == [("a", "Two."), ("b", None)]
+
+
+def test_every_chapter_contradicts_something_often_heard():
+    for chapter in CHAPTERS:
+        text = "\n".join(source for _, source in notebooks.markdown(notebooks.read(chapter)))
+        heard = [claim.heard for claim in claims.claims(notebooks.read(chapter)) if claim.heard]
+        assert len(heard) >= 5, chapter.stem
+        assert len(heard) == text.count("Often heard:")
 
 
 def test_every_item_of_the_section_is_a_claim():

@@ -3,13 +3,17 @@
 import functools
 import http.server
 import os
+import re
 import shutil
 import threading
+from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
 import yaml
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
 
 from tools import ROOT, claims, home, notebooks
 
@@ -18,9 +22,16 @@ pytestmark = pytest.mark.site
 SITE = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+GENERATED = ["search", "genindex", "py-modindex", "_modules/index", "_modules/course_lib/tables"]
 CHAPTERS = [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks.chapters()]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+EVERY = sorted(
+    path.relative_to(SITE).with_suffix("").as_posix()
+    for path in SITE.rglob("*.html")
+    if "_static" not in path.parts and path != SITE / "index.html"
+)
 each_page = pytest.mark.parametrize("page", PAGES)
+each_page_of_the_site = pytest.mark.parametrize("page", EVERY)
 each_chapter = pytest.mark.parametrize("page", CHAPTERS)
 
 LOADING = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
@@ -55,7 +66,7 @@ def test_every_page_of_the_table_of_contents_is_built(page):
     assert html(page).stat().st_size > 2000
 
 
-@each_page
+@each_page_of_the_site
 def test_nothing_is_loaded_from_another_machine(page):
     for tag, attributes in document(html(page)).tags:
         address = attributes.get(LOADING.get(tag, ""), "") or ""
@@ -65,7 +76,7 @@ def test_nothing_is_loaded_from_another_machine(page):
     assert "unpkg.com" not in html(page).read_text()
 
 
-@each_page
+@each_page_of_the_site
 def test_every_link_and_anchor_inside_the_book_resolves(page):
     for address in document(html(page)).values("href", "a"):
         place, anchor = urldefrag(address)
@@ -77,18 +88,62 @@ def test_every_link_and_anchor_inside_the_book_resolves(page):
             assert unquote(anchor) in document(target).values("id"), address
 
 
-@each_page
+@each_page_of_the_site
 def test_no_id_comes_twice(page):
     ids = document(html(page)).values("id")
     assert sorted(ids) == sorted(set(ids))
 
 
-@each_page
+@each_page_of_the_site
 def test_every_image_exists_and_has_alt_text(page):
     for attributes in (a for tag, a in document(html(page)).tags if tag == "img"):
         assert (html(page).parent / unquote(attributes["src"])).exists(), attributes["src"]
         assert "alt" in attributes, attributes["src"]
         assert "_images" not in attributes["alt"]
+    figures = [a["alt"] for tag, a in document(html(page)).tags if tag == "img" and "_images" in a["src"]]
+    assert "" not in figures
+    assert sorted(figures) == sorted(set(figures))
+
+
+@each_chapter
+def test_chapter_with_its_figures_weighs_600_kilobytes_or_less(page):
+    figures = {a["src"] for tag, a in document(html(page)).tags if tag == "img" and "_images" in a["src"]}
+    weight = html(page).stat().st_size + sum(
+        (html(page).parent / figure).stat().st_size for figure in figures
+    )
+    assert weight <= 600_000
+
+
+@each_page_of_the_site
+def test_policy_lets_nothing_run_but_the_sites_scripts_and_the_pages_own(page):
+    metas = [attributes for tag, attributes in document(html(page)).tags if tag == "meta"]
+    (policy,) = [meta["content"] for meta in metas if meta.get("http-equiv") == "Content-Security-Policy"]
+    rules = {
+        name: sources.split()
+        for name, *sources in (rule.split(" ", 1) for rule in policy.split("; "))
+        for sources in sources
+    }
+    digests = {source for source in rules["script-src"] if source.startswith("'sha256-")}
+    assert {source for sources in rules.values() for source in sources} - digests == {
+        *("'none'", "'self'", "file:", "data:", "'unsafe-hashes'", "'unsafe-inline'")
+    }
+    assert [name for name, sources in rules.items() if "'unsafe-inline'" in sources] == ["style-src"]
+    assert rules["default-src"] == rules["base-uri"] == ["'none'"]
+
+
+def test_external_links_are_those_listed_and_well_formed(root):
+    links = {
+        address
+        for page in EVERY
+        for address in document(html(page)).values("href", "a")
+        if urlparse(address).scheme not in ("", "file", "mailto")
+    }
+    assert sorted(links) == (root / "tests" / "external_links.txt").read_text().split()
+    for address in links:
+        parts = urlparse(address)
+        assert (parts.scheme, parts.username, parts.port) == ("https", None, None), address
+        assert re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}", parts.netloc), address
+        assert re.fullmatch(r"[\w./~%+-]*", parts.path), address
 
 
 @each_chapter
@@ -129,12 +184,17 @@ def test_intro_maps_every_chapter_and_no_other():
         assert f"{page.split('/')[-1]}.html" in links
 
 
+def words(text):
+    return re.sub(r"\W+", " ", unescape(text)).strip()
+
+
 def test_page_of_claims_shows_every_claim_with_its_test():
     text = html("book/claims").read_text()
     for chapter in notebooks.chapters():
         for claim in claims.claims(notebooks.read(chapter)):
             assert f'class="nf">{claim.test_name}</span>' in text
             assert claim.id in document(html("book/claims")).values("id")
+            assert not claim.heard or words(claim.heard) in words(re.sub(r"<[^>]+>", "", text))
 
 
 def test_api_page_documents_every_public_name():
@@ -173,8 +233,6 @@ def browser():
         if os.environ.get("CI") == "true":
             pytest.fail("CI needs a browser: install chromium")
         pytest.skip("no Chromium or Chrome on the PATH: tests in a browser are skipped")
-    from playwright.sync_api import sync_playwright
-
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with sync_playwright() as playwright:
         instance = playwright.chromium.launch(executable_path=path, args=flags)
@@ -214,7 +272,7 @@ class Visit:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1300, "light"), (390, "dark")])
-@each_page
+@pytest.mark.parametrize("page", PAGES + GENERATED)
 def test_page_in_a_browser_with_the_network_cut(page, width, scheme, browser, address):
     with Visit(browser, address, width=width, scheme=scheme) as visit:
         tab = visit.open(f"{page}.html")
@@ -226,6 +284,18 @@ def test_page_in_a_browser_with_the_network_cut(page, width, scheme, browser, ad
         assert tab.locator("mjx-container").count() >= (10 if page in CHAPTERS else 0)
         assert tab.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") <= 1
         assert tab.evaluate("() => document.documentElement.dataset.theme") == scheme
+        tab.evaluate("() => document.querySelectorAll('details').forEach(fold => { fold.open = true })")
+        assert serious(Axe().run(tab)) == []
+
+
+def serious(results):
+    """Return what axe-core calls serious or critical, one line a place."""
+    return [
+        f"{violation['id']}: {node['target']} {node['html'][:120]}"
+        for violation in results.response["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
 
 
 def luminance(color):
@@ -254,3 +324,41 @@ def test_there_is_one_search_field_in_sight(browser, address):
     with Visit(browser, address) as visit:
         tab = visit.open(f"{CHAPTERS[0]}.html")
         assert tab.locator("input[type=search]:visible, .search-button-field:visible").count() == 1
+
+
+def test_a_script_that_is_not_the_sites_does_not_run(browser, address):
+    inject = """source => {
+        const script = document.createElement("script");
+        script.textContent = source;
+        document.head.append(script);
+        return window.intruder ?? null;
+    }"""
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"{CHAPTERS[0]}.html")
+        assert tab.evaluate(inject, "window.intruder = 1") is None
+        assert any("Content Security Policy" in error for error in visit.errors)
+
+
+REACHABLE = """() => {
+    const all = document.querySelectorAll("a[href], button, input, summary, select, textarea, [onclick]");
+    const inSight = element => element.checkVisibility({visibilityProperty: true, opacityProperty: true});
+    const reachable = [...all].filter(element => inSight(element) && element.getClientRects().length);
+    reachable.forEach((element, index) => { element.dataset.reach = index });
+    return reachable.map(element => element.outerHTML.slice(0, 120));
+}"""
+FOCUSED = "() => document.activeElement === document.body ? 'end' : document.activeElement.dataset.reach"
+
+
+@pytest.mark.parametrize("page", [TOC["root"], CHAPTERS[0], "book/claims", "search"])
+def test_tab_reaches_everything_that_can_be_clicked_and_then_the_end(page, browser, address):
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"{page}.html")
+        wanted = tab.evaluate(REACHABLE)
+        tab.evaluate("() => document.activeElement.blur()")
+        reached = []
+        while "end" not in reached:
+            assert len(reached) < 1000, "the focus is caught"
+            tab.keyboard.press("Tab")
+            reached.append(tab.evaluate(FOCUSED))
+        missed = [text for index, text in enumerate(wanted) if str(index) not in reached]
+        assert missed == []

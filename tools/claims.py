@@ -1,6 +1,7 @@
 """The ledger of claims: a sentence in a chapter, and the one test that computes it.
 
-A chapter `book/NAME.ipynb` closes with "What you can now claim", a list of `- **id**: sentence`.
+A chapter `book/NAME.ipynb` closes with "What you can now claim", a list of `- **id**: sentence`. Under a
+claim that contradicts a common belief stands what is said instead, `    - *Often heard:* sentence`.
 The file `tests/claims/test_NAME.py` holds, for each, `test_<id with underscores>` whose docstring is
 that sentence.
 """
@@ -14,13 +15,16 @@ from pathlib import Path
 from tools import ROOT, notebooks
 
 HEADING = "## What you can now claim"
-ITEM = re.compile(r"^- \*\*(?P<id>[^*]+)\*\*: (?P<sentence>.+)$", re.MULTILINE)
+ITEM = re.compile(
+    r"^- \*\*(?P<id>[^*]+)\*\*: (?P<sentence>.+)$(\n +- \*Often heard:\* (?P<heard>.+)$)?", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
 class Claim:
     id: str
     sentence: str
+    heard: str | None = None
 
     @property
     def test_name(self):
@@ -42,7 +46,9 @@ def claims(notebook):
     if not found:
         return []
     section = re.split(r"^## ", section, flags=re.MULTILINE)[0]
-    return [Claim(match["id"], match["sentence"].strip()) for match in ITEM.finditer(section)]
+    return [
+        Claim(match["id"], match["sentence"].strip(), match["heard"]) for match in ITEM.finditer(section)
+    ]
 
 
 def tests_of(chapter, root=ROOT):

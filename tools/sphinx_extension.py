@@ -25,7 +25,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from sphinx.util.nodes import nested_parse_with_titles
 
-from tools import ROOT, claims, home, notebooks, pack
+from tools import ROOT, claims, home, notebooks, pack, site
 
 
 def fingerprint(app, docname, source):
@@ -77,12 +77,17 @@ async def execute(path, config, cache, cores):
             cache.cache_notebook_bundle(CacheBundleIn(notebook, path), check_validity=False, overwrite=True)
 
 
+THEBE = re.compile(
+    r'<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = .*?</script>', re.DOTALL
+)
+
+
 class Ledger(Directive):
-    """Every claim of every chapter, with the test that computes it."""
+    """Every claim of every chapter, with the test that computes it, and what is often heard instead."""
 
     def run(self):
         env = self.state.document.settings.env
-        lines = []
+        heard, ledger = [], []
         for chapter in notebooks.chapters():
             tests_path = claims.tests_of(chapter)
             for path in (chapter, tests_path):
@@ -90,14 +95,17 @@ class Ledger(Directive):
             tests = {test.name: test for test in claims.claim_tests(tests_path)}
             tests_name = tests_path.relative_to(ROOT).as_posix()
             notebook = notebooks.read(chapter)
-            lines += [f"## {notebooks.title(notebook)}", ""]
-            lines += [f"From {{doc}}`{chapter.stem}`; the tests are in `{tests_name}`.", ""]
+            ledger += [f"## {notebooks.title(notebook)}", ""]
+            ledger += [f"From {{doc}}`{chapter.stem}`; the tests are in `{tests_name}`.", ""]
             for claim in claims.claims(notebook):
-                lines += [f"({claim.id})=", f"**{claim.id}**: {claim.sentence}", ""]
+                ledger += [f"({claim.id})=", f"**{claim.id}**: {claim.sentence}", ""]
+                if claim.heard:
+                    heard += [f"- “{claim.heard}” Not so: [{claim.id}](#{claim.id})"]
+                    ledger += [f"> Often heard: “{claim.heard}”", ""]
                 if claim.test_name in tests:
-                    lines += [f":::{{dropdown}} {claim.test_name}", "```python"]
-                    lines += [tests[claim.test_name].source, "```", ":::", ""]
-        return drawn(self, lines)
+                    ledger += [f":::{{dropdown}} {claim.test_name}", "```python"]
+                    ledger += [tests[claim.test_name].source, "```", ":::", ""]
+        return drawn(self, ["## Often heard, and not so", "", *heard, "", *ledger])
 
 
 def drawn(directive, lines):
@@ -219,11 +227,20 @@ def without_thebe(app, pagename, templatename, context, doctree):
     context["script_files"] = [
         script for script in context["script_files"] if "thebe" not in f"{script} {vars(script)}".lower()
     ]
+    if "body" in context:
+        context["body"] = THEBE.sub("", context["body"])
 
 
-def write_packed(app, exception):
+def listed_references(app, pagename, templatename, context, doctree):
+    """Give the entries of the bibliography, which is a list, the role of its items."""
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def finish(app, exception):
     if exception is None and app.builder.format == "html":
         pack.write_all(Path(app.outdir) / "colab")
+        site.finish(Path(app.outdir))
 
 
 def setup(app):
@@ -234,7 +251,8 @@ def setup(app):
     app.connect("source-read", fingerprint)
     app.connect("html-page-context", run_line)
     app.connect("html-page-context", without_thebe, priority=900)
-    app.connect("build-finished", write_packed)
+    app.connect("html-page-context", listed_references)
+    app.connect("build-finished", finish)
     own_source = b"".join(path.read_bytes() for path in sorted((ROOT / "tools").glob("*.py")))
     return {
         "env_version": hashlib.sha256(own_source).hexdigest(),  # another extension: read every page again
