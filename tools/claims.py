@@ -27,6 +27,10 @@ class Claim:
     heard: str | None = None
 
     @property
+    def text(self):
+        return f"{self.sentence} {self.heard or ''}"
+
+    @property
     def test_name(self):
         return "test_" + self.id.replace("-", "_")
 
@@ -45,10 +49,12 @@ def claims(notebook):
     _, found, section = text.partition(HEADING)
     if not found:
         return []
-    section = re.split(r"^## ", section, flags=re.MULTILINE)[0]
-    return [
-        Claim(match["id"], match["sentence"].strip(), match["heard"]) for match in ITEM.finditer(section)
-    ]
+    return claims_in(re.split(r"^## ", section, flags=re.MULTILINE)[0])
+
+
+def claims_in(text):
+    """Return the claims of a text, in its order."""
+    return [Claim(match["id"], match["sentence"].strip(), match["heard"]) for match in ITEM.finditer(text)]
 
 
 def tests_of(chapter, root=ROOT):
@@ -66,8 +72,19 @@ def claim_tests(path):
             node.name, _one_line(ast.get_docstring(node)), ast.get_source_segment(text, node), node.lineno
         )
         for node in ast.parse(text).body
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        if _is_test(node)
     ]
+
+
+def shared_code(path):
+    """Return the code in a file of claims that belongs to no single test."""
+    tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    tree.body = [node for node in tree.body if not _is_test(node)]
+    return ast.unparse(tree)
+
+
+def _is_test(node):
+    return isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
 
 
 def _one_line(docstring):

@@ -88,8 +88,12 @@ def code(notebook):
     """Yield the source of every code cell without its IPython magics."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            lines = ["" if line.lstrip().startswith("%") else line for line in cell.source.splitlines()]
-            yield "\n".join(lines)
+            yield plain(cell.source)
+
+
+def plain(source):
+    """Return the source of a code cell without its IPython magics."""
+    return "\n".join("" if line.lstrip().startswith("%") else line for line in source.splitlines())
 
 
 def modules_used(notebook, root=ROOT):

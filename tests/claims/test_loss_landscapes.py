@@ -201,6 +201,7 @@ def test_momentum_beats_bad_conditioning():
     valley = nn.Linear(2, 1, bias=False, dtype=torch.float64)
     X_v, y_v = torch.diag(torch.tensor([10.0, 1.0]).double()), torch.zeros(2, 1, dtype=torch.float64)
     origin = torch.zeros(2, dtype=torch.float64)
+    assert torch.linalg.cond(X_v.T @ X_v) == pytest.approx(100)
 
     def steps(**settings):
         path = descent_paths(valley, X_v, y_v, [1.0, 1.0], n_steps=1500, **settings)[0]

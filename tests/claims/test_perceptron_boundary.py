@@ -120,6 +120,7 @@ def test_decay_holds():
     p = torch.sigmoid(history["linear.weight"][:, 0] @ X.T + history["linear.bias"])
     separates = (p[:, 0] > 0.5) & (p[:, 1] < 0.5)
     assert (~separates).nonzero().flatten().tolist() == [0, 2, 4, 6, 8, 10]
+    assert separates[11:].all()
     assert p[100, 1].item() == pytest.approx(0.490517, abs=1e-5)
 
 

@@ -174,6 +174,7 @@ def test_equal_operations_are_equal_bits():
             bias = bias.add(error.sum(dim=0), alpha=-0.01)
             path.append(torch.vstack([weight.T, bias]))
     by_torch = torch_path()
+    assert len(path) == 64
     assert torch.equal(torch.stack(path), by_torch)
     assert not compare(linear_descent(X, Y, START, **SOURCE), by_torch).equal
 

@@ -44,7 +44,7 @@ def test_sandbox():
     for expected, steps in {
         (0.99, -1.485): (partial(plain, weight_decay=0.1),),
         (0.9, -1.35): (partial(sgdw, decay_times_lr=False),),
-        (0.98, -1.47): (plain, lambda w: 2 * l2_penalty(w, 0.1)),
+        (0.98, -1.47): (plain, lambda w: l2_penalty(w, 0.1) / (1 / 2)),
         (0.99, -1.49): (plain, lambda w: l1_penalty(w, 0.1)),
         (0.9, -1.4): (partial(sgdw, decay_times_lr=False, norm=1),),
     }.items():
@@ -54,10 +54,11 @@ def test_sandbox():
 def test_penalties():
     """In the sandbox the penalties are 0.55 for p = 2 without a 1/2 and 0.4 for p = 1, and their gradients 0.2 / -0.3 and 0.1 / -0.1."""
     plain = partial(torch.optim.SGD, lr=0.1)
-    _, gradients, value = sandbox_step(plain, lambda w: 2 * l2_penalty(w, 0.1))
+    _, gradients, value = sandbox_step(plain, lambda w: l2_penalty(w, 0.1) / (1 / 2))
     assert [value, *gradients] == pytest.approx([0.55, 0.2, -0.3])
     _, gradients, value = sandbox_step(plain, lambda w: l1_penalty(w, 0.1))
     assert [value, *gradients] == pytest.approx([0.4, 0.1, -0.1])
+    assert value == pytest.approx(0.1 * torch.tensor([1.0, -1.5, -1.5]).norm(p=1).item())
 
 
 def test_neither():
@@ -273,6 +274,7 @@ def test_rounding():
             (torch.float32, 2e-3, 0.1, True),
         ):
             assert moves == (lr * weight_decay > torch.finfo(dtype).eps / 4)
+            assert lr * weight_decay == pytest.approx(1e-8 if weight_decay == 1e-4 else 2e-4)
             make = partial(kind, lr=lr, weight_decay=weight_decay)
             n_steps = 500 if moves else 5000
             left = coast(make, torch.ones(1, dtype=dtype), n_steps=n_steps)[-1].item()
