@@ -7,6 +7,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 ROSETTA := .venv-rosetta
+LOWEST := .venv-lowest
+AUDIT := .venv-audit
+WARNINGS_OF_OLD_VERSIONS := -W ignore::DeprecationWarning -W ignore::UserWarning
+MODULES := $(filter-out _%,$(notdir $(wildcard course_lib/*.py)))
+MODULE_TESTS = tests/claims tests/test_laws.py tests/test_extremes.py tests/test_bad_input.py $(MODULES:%=tests/test_%)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The matrices of the book are small, and some commands start one process a core: more threads would only
 # wait for each other.
@@ -14,7 +19,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 check_python = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 book" % sys.version_info[:2])'
 stage = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup book test serve notebooks format bench rosetta home lock clean
+.PHONY: help setup book test lowest audit links serve notebooks format bench rosetta home lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F '|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -46,6 +51,29 @@ test: book ## lint, unit tests, docstring examples, notebooks, and the built sit
 	$(call stage,site: the built pages)
 	@$(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal -rs tests -m site
 
+lowest: $(LOWEST)/ready ## unit tests of course_lib and notebooks, with the lowest versions it admits
+	$(call stage,lowest: unit tests of course_lib)
+	@$(ONE_THREAD) $(LOWEST)/bin/python -m pytest -p no:nbval $(WARNINGS_OF_OLD_VERSIONS) -n auto --dist worksteal $(MODULE_TESTS)
+	$(call stage,lowest: notebooks)
+	@$(ONE_THREAD) $(LOWEST)/bin/python -m pytest --nbval --nbval-cell-timeout=300 -n auto --dist loadscope book
+
+$(LOWEST)/ready: requirements.txt constraints.txt pyproject.toml tools/lowest.py
+	@$(check_python)
+	$(call stage,lowest: installing into $(LOWEST) (once))
+	@$(PYTHON) -m venv $(LOWEST)
+	@$(PYTHON) -m tools.lowest > $(LOWEST)/requirements.txt
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -r $(LOWEST)/requirements.txt -c constraints.txt
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+audit: ## look for known vulnerabilities in what is pinned; needs the internet
+	@$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	@$(AUDIT)/bin/pip-audit --no-deps --disable-pip -r requirements.txt -r constraints.txt
+
+links: $(READY) ## follow every external link of the book; needs the internet
+	@$(BIN)/jupyter-book build . --builder linkcheck --quiet
+
 serve: book ## build, serve on this machine, and build again whenever a source changes
 	@$(BIN)/python -m tools.serve
 
@@ -76,4 +104,4 @@ lock: $(READY) ## pin in constraints.txt what requirements.txt brings with it
 	@$(BIN)/python -m tools.lock
 
 clean: ## remove what was built and installed
-	rm -rf _build $(VENV) $(ROSETTA) course_lib.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build $(VENV) $(ROSETTA) $(LOWEST) $(AUDIT) course_lib.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,5 +1,6 @@
 """The ledger: every claim of a chapter is the docstring of exactly one test, and the other way round."""
 
+import ast
 from collections import Counter
 
 import nbformat
@@ -8,6 +9,7 @@ import pytest
 from tools import claims, notebooks
 
 CHAPTERS = notebooks.chapters()
+LIBRARIES = {"course_lib", "torch", "sklearn", "torch_optimizer"}
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
@@ -43,6 +45,27 @@ def test_every_file_of_claim_tests_belongs_to_a_chapter(root):
 def test_each_claim_test_asserts(chapter):
     for test in claims.claim_tests(claims.tests_of(chapter)):
         assert "assert" in test.source, test.name
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_each_claim_test_computes_what_it_asserts(chapter):
+    """With a function of course_lib, torch or scikit-learn, or one that it or its file defines."""
+    path = claims.tests_of(chapter)
+    computing = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] in LIBRARIES:
+            computing |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            computing |= {alias.asname or alias.name for alias in node.names} & LIBRARIES
+        elif isinstance(node, ast.FunctionDef):
+            computing.add(node.name)
+    for test in claims.claim_tests(path):
+        (function,) = ast.parse(test.source).body
+        nodes = list(ast.walk(function))
+        own = [node for node in nodes[1:] if isinstance(node, ast.FunctionDef | ast.Lambda)]
+        used = {node.id for node in nodes if isinstance(node, ast.Name)}
+        used |= {argument.arg for argument in function.args.args}
+        assert own or used & computing, test.name
 
 
 def test_claims_are_read_from_their_section_only():

@@ -284,7 +284,8 @@ sgd = partial(torch.optim.SGD, momentum=0.8)
 PAPER = {"momentum": 0.8, "dampening": 0.0, "biases": DECAYED}
 TIGHT = {"tol": 1e-12, "max_iter": 10**5, "random_state": 0}
 logistic_fit = partial(sklearn, "C", LogisticRegression, **TIGHT)
-saga_l1 = logistic_fit(solver="saga", l1_ratio=1.0)
+L1_LOGISTIC = {"penalty": "l1"} if LogisticRegression().penalty == "l2" else {"l1_ratio": 1.0}  # new in 1.8
+saga_l1 = logistic_fit(solver="saga", **L1_LOGISTIC)
 liblinear = logistic_fit(solver="liblinear", dual=True)
 svc_fit = partial(sklearn, "C", LinearSVC, dual=True, **TIGHT | {"tol": 1e-10})
 

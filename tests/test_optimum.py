@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 
+from course_lib import optimum
 from course_lib.data import separable, two_points
 from course_lib.optimum import logistic_objective, logistic_optimum
 
@@ -165,7 +166,8 @@ def test_l2_optimum_is_that_of_scikit_learn(seed, weight_decay):
 def test_l1_optimum_is_that_of_scikit_learn_and_not_worse(weight_decay):
     X, y = noisy()
     C = 1 / (len(X) * weight_decay)
-    model = LogisticRegression(l1_ratio=1.0, C=C, solver="saga", tol=1e-10, max_iter=20_000, random_state=0)
+    l1 = {"penalty": "l1"} if LogisticRegression().penalty == "l2" else {"l1_ratio": 1.0}  # new in 1.8
+    model = LogisticRegression(**l1, C=C, solver="saga", tol=1e-10, max_iter=20_000, random_state=0)
     model.fit(X, y)
     theirs = torch.tensor(model.coef_[0]), torch.tensor(model.intercept_[0])
     ours = logistic_optimum(X, y, weight_decay, penalty="l1")
@@ -248,6 +250,14 @@ def test_optimum_of_float32_points_is_the_float64_answer_rounded(penalty):
     exact_weight, exact_bias = logistic_optimum(X.double(), y, 0.05, penalty=penalty)
     assert torch.equal(weight, exact_weight.float())
     assert torch.equal(bias, exact_bias.float())
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_what_newtons_steps_do_not_reach_is_refused(penalty, monkeypatch):
+    X, y = noisy()
+    monkeypatch.setattr(optimum, "MAX_STEPS", 1)
+    with pytest.raises(ValueError, match="weight_decay is too small beside this data"):
+        logistic_optimum(100 * X, y, 1e-3, penalty=penalty)
 
 
 @pytest.mark.parametrize("penalty", ["l1", "l2"])

@@ -100,12 +100,12 @@ class Ledger(Directive):
             for claim in claims.claims(notebook):
                 ledger += [f"({claim.id})=", f"**{claim.id}**: {claim.sentence}", ""]
                 if claim.heard:
-                    heard += [f"- “{claim.heard}” Not so: [{claim.id}](#{claim.id})"]
+                    heard += [f"- “{claim.heard}” But: [{claim.id}](#{claim.id})"]
                     ledger += [f"> Often heard: “{claim.heard}”", ""]
                 if claim.test_name in tests:
                     ledger += [f":::{{dropdown}} {claim.test_name}", "```python"]
                     ledger += [tests[claim.test_name].source, "```", ":::", ""]
-        return drawn(self, ["## Often heard, and not so", "", *heard, "", *ledger])
+        return drawn(self, ["## Often heard, and at most half true", "", *heard, "", *ledger])
 
 
 def drawn(directive, lines):

@@ -1,0 +1,20 @@
+"""Print requirements.txt with the lowest versions that pyproject.toml admits; torch stays at its pin."""
+
+import re
+import tomllib
+
+from tools import ROOT
+
+
+def lowest(root=ROOT):
+    """Return the text of requirements.txt with the lower bounds of course_lib's dependencies as pins."""
+    dependencies = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    bounds = dict(dependency.split(">=") for dependency in dependencies)
+    text = (root / "requirements.txt").read_text()
+    for name in bounds.keys() - {"torch"}:
+        text = re.sub(rf"^{name}==.*$", f"{name}=={bounds[name]}", text, flags=re.MULTILINE)
+    return text
+
+
+if __name__ == "__main__":
+    print(lowest(), end="")
