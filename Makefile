@@ -11,7 +11,7 @@ LOWEST := .venv-lowest
 AUDIT := .venv-audit
 WARNINGS_OF_OLD_VERSIONS := -W ignore::DeprecationWarning -W ignore::UserWarning
 MODULES := $(filter-out _%,$(notdir $(wildcard course_lib/*.py)))
-MODULE_TESTS = tests/claims tests/test_laws.py tests/test_extremes.py tests/test_bad_input.py $(MODULES:%=tests/test_%)
+MODULE_TESTS = tests/claims tests/test_laws.py tests/test_extremes.py tests/test_bad_input.py tests/test_hostile_input.py $(MODULES:%=tests/test_%)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The matrices of the book are small, and some commands start one process a core: more threads would only
 # wait for each other.
@@ -41,13 +41,15 @@ book: $(READY) ## execute the notebooks and build the book into _build/html
 	printf 'Built in %d s. Open %s\n' "$$(($$(date +%s) - start))" "$(CURDIR)/_build/html/index.html"
 
 test: book ## lint, unit tests, docstring examples, notebooks, and the built site
-	$(call stage,lint: ruff)
+	$(call stage,lint: ruff and mypy)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	$(call stage,unit tests and docstring examples)
-	@$(ONE_THREAD) $(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal --doctest-modules course_lib tests -m 'not site'
-	$(call stage,notebooks: strict nbval)
-	@$(ONE_THREAD) $(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 -n auto --dist loadscope book
+	@$(BIN)/mypy
+	$(call stage,unit tests and docstring examples with the branch coverage of course_lib)
+	@$(ONE_THREAD) $(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal --cov --cov-report=term:skip-covered --doctest-modules course_lib tests -m 'not site'
+	$(call stage,notebooks: strict nbval in another folder and a random order on two threads)
+	@rm -rf _build/elsewhere && mkdir -p _build/elsewhere && cp book/*.ipynb _build/elsewhere
+	@OMP_NUM_THREADS=2 PYTHONHASHSEED=random $(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 -n auto --dist loadscope $$(ls _build/elsewhere/*.ipynb | sort -R)
 	$(call stage,site: the built pages)
 	@$(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal -rs tests -m site
 

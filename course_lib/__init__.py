@@ -7,6 +7,7 @@ Import what you need from its modules, each of which is one concept::
 """
 
 import importlib
+from types import ModuleType
 
 __version__ = "0.1.0"
 
@@ -29,11 +30,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> ModuleType:
     if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])

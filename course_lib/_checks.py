@@ -1,14 +1,40 @@
 """Argument checks shared by the public functions: each error names the argument and its value."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from numbers import Integral, Real
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from torch import nn
+from torch.nn import functional
+
+Array: TypeAlias = ArrayLike | torch.Tensor  # what `finite` takes
+Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of prediction and target
+K = TypeVar("K")
+V = TypeVar("V")
+F = TypeVar("F", bound=Callable[..., object])
+
+BROADCASTING = (functional.mse_loss, functional.l1_loss, functional.huber_loss, functional.smooth_l1_loss)
+BROADCASTING_MODULES = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss)
 
 
-def finite(name, value, ndim=None):
+@contextmanager
+def within(name: str) -> Iterator[None]:
+    """Put `name` before the error of what is done to a part of an argument, or by a function that is one."""
+    try:
+        yield
+    except Exception as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name}: {error}") from error
+
+
+def finite(name: str, value: Array, ndim: int | None = None) -> torch.Tensor:
     """Return `value` as a finite floating tensor; what is not floating yet becomes float64."""
     try:
         tensor = value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
@@ -27,7 +53,7 @@ def finite(name, value, ndim=None):
     return tensor
 
 
-def axis(name, value):
+def axis(name: str, value: Array) -> torch.Tensor:
     """Return `value` as a vector that increases and has two entries or more."""
     values = finite(name, value, ndim=1).detach()
     if len(values) < 2 or not (values.diff() > 0).all():
@@ -35,7 +61,15 @@ def axis(name, value):
     return values
 
 
-def number(name, value, *, minimum=0.0, strict=False):
+def interval(name: str, value: Array) -> torch.Tensor:
+    """Return `value` as two increasing numbers in float64."""
+    ends = finite(name, value, ndim=1).detach().cpu().double()
+    if len(ends) != 2 or ends[0] >= ends[1]:
+        raise ValueError(f"{name} must be two increasing numbers, got {value!r}")
+    return ends
+
+
+def number(name: str, value: float, *, minimum: float = 0.0, strict: bool = False) -> float:
     """Return `value` as a float that is at least `minimum` (above it when `strict`)."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a real number, got {value!r}")
@@ -48,7 +82,7 @@ def number(name, value, *, minimum=0.0, strict=False):
     return real
 
 
-def count(name, value, *, minimum=1):
+def count(name: str, value: int, *, minimum: int = 1) -> int:
     """Return `value` as an int from `minimum` to the largest that torch takes."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {value!r}")
@@ -59,28 +93,45 @@ def count(name, value, *, minimum=1):
     return int(value)
 
 
-def flag(name, value):
+def counts(name: str, values: Iterable[int], *, minimum: int = 1) -> list[int]:
+    """Return `values` as a list of such ints."""
+    if isinstance(values, (np.ndarray, torch.Tensor)):
+        values = values.tolist()
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a sequence of integers, got {values!r}")
+    return [count(name, value, minimum=minimum) for value in values]
+
+
+def flag(name: str, value: bool) -> bool:
     """Return `value`, which must be True or False."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return value
 
 
-def floating(name, dtype):
+def choice(name: str, value: str, choices: tuple[str, ...]) -> str:
+    """Return `value`, which must be one of these strings."""
+    if not isinstance(value, str) or value not in choices:
+        *others, last = (f'"{known}"' for known in choices)
+        raise ValueError(f"{name} must be {', '.join(others)} or {last}, got {value!r}")
+    return value
+
+
+def floating(name: str, dtype: torch.dtype) -> torch.dtype:
     """Return `dtype`, which must be a floating torch dtype."""
     if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise TypeError(f"{name} must be a floating torch dtype, got {dtype!r}")
     return dtype
 
 
-def function(name, value):
+def function(name: str, value: F) -> F:
     """Return `value`, which must be callable."""
     if not callable(value):
         raise TypeError(f"{name} must be callable, got {value!r}")
     return value
 
 
-def mapping(name, value, *, empty=False):
+def mapping(name: str, value: Mapping[K, V], *, empty: bool = False) -> Mapping[K, V]:
     """Return `value`, which must be a dict, and unless `empty` with something in it."""
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a dict, got {value!r}")
@@ -89,14 +140,14 @@ def mapping(name, value, *, empty=False):
     return value
 
 
-def module(name, value):
+def module(name: str, value: torch.nn.Module) -> torch.nn.Module:
     """Return `value`, which must be a torch module."""
     if not isinstance(value, torch.nn.Module):
         raise TypeError(f"{name} must be a torch.nn.Module, got {value!r}")
     return value
 
 
-def rows(X, y):
+def rows(X: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:
     """Return X and y as finite tensors with as many rows; class labels and indices stay integers."""
     X, y = _rows("X", X), _rows("y", y)
     if len(X) != len(y):
@@ -104,14 +155,21 @@ def rows(X, y):
     return X, y
 
 
-def _rows(name, value):
+def _rows(name: str, value: Array) -> torch.Tensor:
     tensor = finite(name, value)
     if tensor.ndim == 0:
         raise ValueError(f"{name} must have one row a sample, got the number {tensor.item():g}")
-    return value if isinstance(value, torch.Tensor) else tensor
+    return value if isinstance(value, torch.Tensor) and value.dtype != torch.bool else tensor
 
 
-def samples(X, y):
+def targets(loss_fn: Loss, shape: torch.Size, y: torch.Tensor) -> None:
+    """Raise where a loss of predictions of this shape would broadcast y, of which torch only warns."""
+    if shape != y.shape and (loss_fn in BROADCASTING or isinstance(loss_fn, BROADCASTING_MODULES)):
+        shapes = f"{tuple(shape)}, got {tuple(y.shape)}"
+        raise ValueError(f"y must have the shape of the predictions, {shapes}")
+
+
+def samples(X: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:
     """Return X, shape (n_samples, n_features), and y, shape (n_samples,) of zeros and ones, detached."""
     X = finite("X", X, ndim=2).detach()
     y = finite("y", y, ndim=1).detach()
@@ -122,7 +180,20 @@ def samples(X, y):
     return X, y.to(X)
 
 
-def two_classes(y):
+def power_of_two(size: float) -> float:
+    """Return the largest power of two that is not above `size` > 0: a division by it is exact."""
+    return math.ldexp(0.5, math.frexp(size)[1])
+
+
+def features(X: torch.Tensor, weight: torch.Tensor) -> None:
+    """Raise unless `weight` has one entry a column of X."""
+    if len(weight) != X.shape[1]:
+        raise ValueError(
+            f"weight must have one entry a feature of X, got {len(weight)} for {X.shape[1]} features"
+        )
+
+
+def two_classes(y: torch.Tensor) -> None:
     """Raise unless both labels occur in y."""
     if y.min() == y.max():
         raise ValueError(f"y must contain both labels, got only {y[0].item():g}")

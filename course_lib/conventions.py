@@ -1,10 +1,13 @@
 """What "lambda" means in each library, and how to convert one into another."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import Any, Literal
 
 from course_lib import _checks
 
@@ -64,26 +67,26 @@ class Knob:
 
     name: str
     objective: str
-    penalty: str = "l2"
+    penalty: Literal["l2", "l1", "decoupled"] = "l2"
     losses: Mapping[str, float] | None = None
     factor: float = 1.0
     inverse: bool = False
     times: tuple[str, ...] = ()
     per: tuple[str, ...] = ()
-    bias: str = "free"
+    bias: Literal["free", "decayed", "none", "either"] = "free"
     bias_is_a_choice: bool = False
     tolerance: float = 1e-8
     check: str = "make test"
 
     @property
-    def formula(self):
+    def formula(self) -> str:
         """The lambda of the reference, in words; for each loss, where losses differ."""
         texts = {self._formula(scale): loss for loss, scale in (self.losses or {"": 1.0}).items()}
         if len(texts) == 1:
             return next(iter(texts))
         return ", ".join(f"{text} ({loss})" for text, loss in texts.items())
 
-    def _formula(self, scale):
+    def _formula(self, scale: float) -> str:
         symbol = self.name.split(" (")[0].rsplit(".", 1)[-1]
         symbol = "value" if symbol == "lambda" else symbol
         factor = self.factor / scale
@@ -104,9 +107,9 @@ HINGES = {"squared_hinge": 1.0, "hinge": 1.0}
 # Coupled: optimizers of torch that add weight_decay * parameter to the gradient. (So does ASGD, beside a
 # decay of its own, lambd, that stays.)
 COUPLED = ("SGD", "Adadelta", "Adagrad", "Adam", "Adamax", "NAdam", "RAdam", "RMSprop")
-YOURS = {"bias": "decayed", "bias_is_a_choice": True}
-WRITTEN = {"bias": "free", "bias_is_a_choice": True}
-ROSETTA = {"check": "make rosetta"}
+YOURS: dict[str, Any] = {"bias": "decayed", "bias_is_a_choice": True}
+WRITTEN: dict[str, Any] = {"bias": "free", "bias_is_a_choice": True}
+ROSETTA: dict[str, Any] = {"check": "make rosetta"}
 
 _KNOBS = [
     Knob("reference.lambda", "mean loss + (lambda/2) |w|^2", bias="either"),
@@ -173,20 +176,20 @@ KNOBS = MappingProxyType({knob.name: knob for knob in _KNOBS})
 
 
 def convert(
-    value,
-    source,
-    target,
+    value: float,
+    source: str,
+    target: str,
     *,
-    loss=None,
-    decay_bias=None,
-    n_samples=None,
-    batch_size=None,
-    lr=None,
-    momentum=0.0,
-    dampening=0.0,
-    l1_ratio=None,
-    target_std=None,
-):
+    loss: str | None = None,
+    decay_bias: bool | None = None,
+    n_samples: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    l1_ratio: float | None = None,
+    target_std: float | None = None,
+) -> float:
     r"""Return the value of one knob that means what a value of another means.
 
     Both sides then have the same minimum, or, for a decoupled decay, the same point of rest; the way
@@ -260,14 +263,14 @@ def convert(
     return _checks.number("value, converted,", _power(target, weight / rate), strict=target.inverse)
 
 
-def _power(knob, value):
+def _power(knob: Knob, value: float) -> float:
     """Return the value, or its inverse for a knob such as C; infinity where float64 has none."""
     if not knob.inverse:
         return value
     return 1 / value if value else math.inf
 
 
-def _rate(knob, loss, quantities):
+def _rate(knob: Knob, loss: str, quantities: Mapping[str, float | None]) -> float:
     """Return the lambda of a knob whose value is 1."""
     rate = knob.factor / _scale(knob, loss)
     for name in knob.times:
@@ -277,14 +280,23 @@ def _rate(knob, loss, quantities):
     return rate
 
 
-def _quantity(knob, name, quantities):
-    if quantities[name] is None:
+def _quantity(knob: Knob, name: str, quantities: Mapping[str, float | None]) -> float:
+    quantity = quantities[name]
+    if quantity is None:
         argument = "l1_ratio" if "l1_ratio" in name else name
         raise ValueError(f"{argument} is needed: {knob.name} stands for lambda = {knob.formula}")
-    return quantities[name]
+    return quantity
 
 
-def _quantities(n_samples, batch_size, lr, momentum, dampening, l1_ratio, target_std):
+def _quantities(
+    n_samples: int | None,
+    batch_size: int | None,
+    lr: float | None,
+    momentum: float,
+    dampening: float,
+    l1_ratio: float | None,
+    target_std: float | None,
+) -> dict[str, float | None]:
     momentum, dampening = _share("momentum", momentum, below=1), _share("dampening", dampening, below=1)
     l1_ratio = None if l1_ratio is None else _share("l1_ratio", l1_ratio)
     return {
@@ -298,14 +310,14 @@ def _quantities(n_samples, batch_size, lr, momentum, dampening, l1_ratio, target
     }
 
 
-def _share(name, value, below=None):
+def _share(name: str, value: float, below: float | None = None) -> float:
     value = _checks.number(name, value)
     if value > 1 or value == below:
         raise ValueError(f"{name} must be {'below' if below else 'at most'} 1, got {value!r}")
     return value
 
 
-def _knob(argument, name):
+def _knob(argument: str, name: str) -> Knob:
     if not isinstance(name, str):
         raise TypeError(f"{argument} must be the name of a knob, got {name!r}")
     if name in KNOBS:
@@ -320,7 +332,7 @@ def _knob(argument, name):
     )
 
 
-def _check_penalties(source, target):
+def _check_penalties(source: Knob, target: Knob) -> None:
     if source.penalty == target.penalty:
         return
     if "decoupled" in (source.penalty, target.penalty):
@@ -331,7 +343,7 @@ def _check_penalties(source, target):
     raise ValueError(f"no conversion from source {source.name} to target {target.name}: {why}")
 
 
-def _check_bias(source, target, decay_bias):
+def _check_bias(source: Knob, target: Knob, decay_bias: bool | None) -> None:
     if decay_bias is not None:
         wanted = "decayed" if _checks.flag("decay_bias", decay_bias) else "free"
         for knob in (source, target):
@@ -349,11 +361,11 @@ def _check_bias(source, target, decay_bias):
         )
 
 
-def _loss(source, target, loss):
+def _loss(source: Knob, target: Knob, loss: str | None) -> str:
     if loss is not None and not isinstance(loss, str):
         raise TypeError(f"loss must be a string, got {loss!r}")
     if source.losses is None and target.losses is None:
-        return loss
+        return "any"
     theirs = [knob.losses for knob in (source, target) if knob.losses is not None]
     possible = [name for name in theirs[0] if name in theirs[-1]]
     if not possible:
@@ -370,6 +382,6 @@ def _loss(source, target, loss):
     return loss
 
 
-def _scale(knob, loss):
+def _scale(knob: Knob, loss: str) -> float:
     """Return the size of a knob's loss in units of the reference's."""
     return 1.0 if knob.losses is None else knob.losses[loss]

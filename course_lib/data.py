@@ -1,5 +1,7 @@
 """Data sets of the book: each a pure function of its arguments."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 
@@ -8,7 +10,7 @@ from course_lib import _checks
 __all__ = ["curved_points", "separable", "two_points"]
 
 
-def two_points(dtype=torch.float32):
+def two_points(dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the two labelled points of the forum's perceptron.
 
     Parameters
@@ -40,10 +42,13 @@ def two_points(dtype=torch.float32):
     ([[3.0, 2.0], [1.0, 1.0]], [1.0, 0.0])
     """
     _checks.floating("dtype", dtype)
-    return torch.tensor([[3.0, 2.0], [1.0, 1.0]], dtype=dtype), torch.tensor([1.0, 0.0], dtype=dtype)
+    X = torch.tensor([[3.0, 2.0], [1.0, 1.0]], dtype=dtype, device="cpu")
+    return X, X.new_tensor([1.0, 0.0])
 
 
-def curved_points(dtype=torch.float32, *, n_samples=50, seed=20240215):
+def curved_points(
+    dtype: torch.dtype = torch.float32, *, n_samples: int = 50, seed: int = 20240215
+) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Return noisy points on a parabola, to which chapter 4's source fits a line.
 
     .. math:: y_i = \tfrac34 x_i^2 + x_i + 2 + 0.3\,\varepsilon_i
@@ -83,12 +88,20 @@ def curved_points(dtype=torch.float32, *, n_samples=50, seed=20240215):
     if seed >= 2**32:
         raise ValueError(f"seed must be below 2**32, got {seed}")
     generator = np.random.RandomState(seed)
-    x = generator.randn(n_samples).astype(np.float32)
-    y = (0.75 * x**2 + 1.0 * x + 2.0 + 0.3 * generator.randn(n_samples)).astype(np.float32)
-    return tuple(torch.from_numpy(values)[:, None].to(dtype) for values in (x, y))
+    x = generator.randn(n_samples, 1).astype(np.float32)
+    y = (0.75 * x**2 + 1.0 * x + 2.0 + 0.3 * generator.randn(n_samples, 1)).astype(np.float32)
+    return torch.from_numpy(x).to(dtype), torch.from_numpy(y).to(dtype)
 
 
-def separable(n_samples, n_features=2, *, margin=0.5, offset=1.0, seed=0, dtype=torch.float64):
+def separable(
+    n_samples: int,
+    n_features: int = 2,
+    *,
+    margin: float = 0.5,
+    offset: float = 1.0,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Draw two Gaussian clouds on either side of a random hyperplane.
 
     With u a random unit vector, both clouds have unit variance and are moved along u until the
@@ -119,7 +132,7 @@ def separable(n_samples, n_features=2, *, margin=0.5, offset=1.0, seed=0, dtype=
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of its range or of another type.
+        If an argument is out of its range or of another type, or `margin` is lost in rounding.
 
     Examples
     --------
@@ -134,12 +147,15 @@ def separable(n_samples, n_features=2, *, margin=0.5, offset=1.0, seed=0, dtype=
     offset = _checks.number("offset", offset)
     _checks.floating("dtype", dtype)
     generator = torch.Generator().manual_seed(_checks.count("seed", seed, minimum=0))
-    u = torch.randn(n_features, generator=generator, dtype=torch.float64)
+    u = torch.randn(n_features, generator=generator, dtype=torch.float64, device="cpu")
     u = u / u.norm()
-    X = torch.randn(n_samples, n_features, generator=generator, dtype=torch.float64)
-    y = torch.rand(n_samples, generator=generator, dtype=torch.float64).round()
-    y[:2] = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    X = torch.randn(n_samples, n_features, generator=generator, dtype=torch.float64, device="cpu")
+    y = torch.rand(n_samples, generator=generator, dtype=torch.float64, device="cpu").round()
+    y[0], y[1] = 0, 1
     along = X @ u
     above, below = offset + margin - along[y == 1].min(), offset - margin - along[y == 0].max()
-    X = X + torch.outer(torch.where(y == 1, above, below), u)
-    return X.to(dtype), y.to(dtype)
+    X = (X + torch.outer(torch.where(y == 1, above, below), u)).to(dtype)
+    along = X.double() @ u
+    if not along[y == 1].min() > along[y == 0].max():
+        raise ValueError(f"margin = {margin:g} is lost in rounding to {dtype} at offset = {offset:g}")
+    return X, y.to(dtype)

@@ -4,9 +4,14 @@ A classifier is a pair (weight, bias): it says 1 where ``X @ weight + bias`` is 
 boundary is where that is zero.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import torch
 
 from course_lib import _checks
+from course_lib._checks import Array
 
 __all__ = [
     "angle",
@@ -19,7 +24,7 @@ __all__ = [
 ]
 
 
-def angle(weight):
+def angle(weight: Array) -> torch.Tensor:
     r"""Return the direction of a weight vector in the plane, in degrees.
 
     .. math:: \operatorname{atan2}(w_2, w_1) \in (-180°, 180°]
@@ -54,7 +59,7 @@ def angle(weight):
     return torch.rad2deg(torch.atan2(weight[..., 1] + 0.0, weight[..., 0]))  # + 0.0: -0 is 0
 
 
-def angle_between(u, v):
+def angle_between(u: Array, v: Array) -> torch.Tensor:
     r"""Return the angle between two vectors, in degrees, accurate for small angles too.
 
     .. math:: 2\operatorname{atan2}(\|\hat u - \hat v\|, \|\hat u + \hat v\|) \in [0°, 180°]
@@ -91,7 +96,7 @@ def angle_between(u, v):
     return torch.rad2deg(2 * torch.atan2((u - v).norm(dim=-1), (u + v).norm(dim=-1)))
 
 
-def signed_distance(X, weight, bias):
+def signed_distance(X: Array, weight: Array, bias: Array) -> torch.Tensor:
     r"""Return each point's distance to the boundary, positive on the side called 1.
 
     .. math:: \frac{w \cdot x + b}{\|w\|}
@@ -110,7 +115,7 @@ def signed_distance(X, weight, bias):
     Raises
     ------
     ValueError
-        If shapes do not match, `weight` is zero, or a value is not finite.
+        If shapes do not match, `weight` is zero, or a value, or a distance, is not finite.
 
     Examples
     --------
@@ -121,16 +126,15 @@ def signed_distance(X, weight, bias):
     """
     X = _checks.finite("X", X, ndim=2)
     weight = _nonzero("weight", weight, ndim=1)
-    if X.shape[1] != len(weight):
-        raise ValueError(f"weight must have one entry a feature, got {len(weight)} for {X.shape[1]} features")
+    _checks.features(X, weight)
     bias = _checks.finite("bias", bias, ndim=0)
     size = weight.abs().max()
     direction = (weight / size).to(X)
     distance = (X @ direction + (bias / size).to(X)) / direction.norm()
-    return _checks.finite("the distance of X", distance)
+    return _checks.finite("the distance of X to the boundary of weight and bias", distance)
 
 
-def bisector(p, q):
+def bisector(p: Array, q: Array) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Return the classifier whose boundary is the perpendicular bisector of two points.
 
     .. math:: w = \frac{2(p - q)}{\|p - q\|^2}, \qquad b = -w \cdot \frac{p + q}{2}
@@ -171,7 +175,7 @@ def bisector(p, q):
     return weight, -weight @ (p / 2 + q / 2)
 
 
-def augment(X, constant=1.0):
+def augment(X: Array, constant: float = 1.0) -> torch.Tensor:
     r"""Append a constant feature, so that the bias becomes one more weight.
 
     .. math:: w \cdot x + b = (w, b/k) \cdot (x, k)
@@ -203,7 +207,7 @@ def augment(X, constant=1.0):
     return torch.cat([X, X.new_full((len(X), 1), constant)], dim=1)
 
 
-def max_margin(X, y, *, count_bias=False):
+def max_margin(X: Array, y: Array, *, count_bias: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Return the maximum-margin classifier of separable data, exactly.
 
     With labels :math:`s_i = 2y_i - 1` it solves
@@ -234,7 +238,7 @@ def max_margin(X, y, *, count_bias=False):
     ------
     ValueError
         If no hyperplane separates the classes, one class is missing, a label is neither 0 nor 1,
-        shapes do not match, or a value is not finite.
+        shapes do not match, a value is not finite, or the dtype of `X` cannot hold the classifier.
 
     Notes
     -----
@@ -261,44 +265,48 @@ def max_margin(X, y, *, count_bias=False):
     """
     X, y = _checks.samples(X, y)
     _checks.two_classes(y)
-    if not _checks.flag("count_bias", count_bias):
-        center = X.double().mean(dim=0)
-        weight, bias = _free_max_margin(X.double() - center, y)
-        return weight.to(X), (bias - weight @ center).to(X)
-    scale = X.double().abs().max().clamp(min=1.0)
-    rows = augment(X.double() / scale, float(1 / scale)) * (2 * y[:, None].double() - 1)
-    v = _shortest(lambda v: rows[(rows @ v).argmin()], rows[0]) / scale
-    return v[:-1].to(X), v[-1].to(X)
+    points, labels = X.cpu().double(), y.cpu().double()
+    if _checks.flag("count_bias", count_bias):
+        scale = points.abs().max().clamp(min=1.0)
+        rows = augment(points / scale, float(1 / scale)) * (2 * labels[:, None] - 1)
+        v = _shortest(lambda v: rows[(rows @ v).argmin()], rows[0]) / scale
+        weight, bias = v[:-1], v[-1]
+    else:
+        unit = _checks.power_of_two(points.abs().max().item())
+        center = (points / unit).mean(dim=0)
+        weight, bias = _free_max_margin(points / unit - center, labels)
+        weight, bias = weight / unit, bias - weight @ center
+    return _checks.finite("weight for X and y", weight.to(X)), _checks.finite("bias for X and y", bias.to(X))
 
 
-def _free_max_margin(X, y):
+def _free_max_margin(X: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return max_margin with the bias not counted: differences x_i - x_j across the classes have none."""
     scale = X.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
     positive, negative = X[y == 1] / scale, X[y == 0] / scale
 
-    def narrowest(w):
+    def narrowest(w: torch.Tensor) -> torch.Tensor:
         return (positive[(positive @ w).argmin()] - negative[(negative @ w).argmax()]) / 2
 
     w = _shortest(narrowest, narrowest(positive.mean(0) - negative.mean(0)))
     return w / scale, -((positive @ w).min() + (negative @ w).max()) / 2
 
 
-def _shortest(most_violated, first):
+def _shortest(most_violated: Callable[[torch.Tensor], torch.Tensor], first: torch.Tensor) -> torch.Tensor:
     """Return the shortest v with g @ v >= 1 for all rows g that `most_violated(v)` may answer."""
     from scipy.optimize import nnls  # here, so that importing this module stays cheap
 
     rows, margin = first[None], 1.0  # lowered until it is near what the rows allow: well conditioned
-    target = torch.zeros(len(first) + 1, dtype=torch.float64)
+    target = first.new_zeros(len(first) + 1)
     target[-1] = 1
     while margin > 1e-13:
-        lifted = torch.cat([rows.T, torch.full((1, len(rows)), margin, dtype=torch.float64)])
-        multipliers, distance = nnls(lifted.numpy(), target.numpy())
+        lifted = torch.cat([rows.T, rows.new_full((1, len(rows)), margin)])
+        multipliers, distance = nnls(lifted.numpy(), target.numpy(), maxiter=1000 * len(rows))
         if distance < 1e-2:
             margin /= 10
             continue
         support = rows[torch.from_numpy(multipliers) > 0]
-        ones = torch.ones(len(support), 1, dtype=torch.float64)
-        v = torch.linalg.lstsq(support, ones, driver="gelsd").solution[:, 0]
+        ones = support.new_ones(len(support), 1)
+        v: torch.Tensor = torch.linalg.lstsq(support, ones, driver="gelsd").solution[:, 0]
         row = most_violated(v)
         if row @ v >= 1 - 1e-12:
             return v
@@ -310,7 +318,9 @@ def _shortest(most_violated, first):
     raise ValueError("X and y must be separable by a hyperplane, got classes that are not (in float64)")
 
 
-def boundary_segment(weight, bias, xlim, ylim):
+def boundary_segment(
+    weight: Array, bias: Array, xlim: tuple[float, float], ylim: tuple[float, float]
+) -> torch.Tensor | None:
     r"""Return the two ends of the boundary :math:`w \cdot x + b = 0` in a rectangle of the plane.
 
     Works for every direction, vertical lines included.
@@ -342,21 +352,15 @@ def boundary_segment(weight, bias, xlim, ylim):
     if len(weight) != 2:
         raise ValueError(f"weight must have 2 entries, got {len(weight)}")
     size = weight.abs().max()
-    weight, bias = weight / size, _checks.finite("bias", bias, ndim=0).detach().double() / size
-    lower, upper = [], []
-    for name, limit in (("xlim", xlim), ("ylim", ylim)):
-        ends = _checks.finite(name, limit, ndim=1).double()
-        if len(ends) != 2 or ends[0] >= ends[1]:
-            raise ValueError(f"{name} must be two increasing numbers, got {limit!r}")
-        lower.append(ends[0])
-        upper.append(ends[1])
-    lower, upper = torch.stack(lower), torch.stack(upper)
+    weight, bias = weight / size, _checks.finite("bias", bias, ndim=0).detach().to(weight) / size
+    limits = torch.stack([_checks.interval("xlim", xlim), _checks.interval("ylim", ylim)])
+    lower, upper = limits.to(weight).T
     foot = -bias * weight / weight.square().sum()
     along = torch.stack([-weight[1], weight[0]]) / weight.norm()
     if tuple(along) < (0, 0):
         along = -along
     # Slab by slab: the parameters at which the line enters and leaves the rectangle.
-    enter, leave = torch.tensor(-torch.inf).double(), torch.tensor(torch.inf).double()
+    enter, leave = weight.new_tensor([-torch.inf, torch.inf])
     for axis in range(2):
         if along[axis] == 0:
             if not lower[axis] <= foot[axis] <= upper[axis]:
@@ -369,12 +373,13 @@ def boundary_segment(weight, bias, xlim, ylim):
     return torch.stack([foot + enter * along, foot + leave * along])
 
 
-def _unit(v):
+def _unit(v: torch.Tensor) -> torch.Tensor:
     v = v / v.abs().amax(dim=-1, keepdim=True)  # first, so that no square over- or underflows
-    return v / v.norm(dim=-1, keepdim=True)
+    length: torch.Tensor = v.norm(dim=-1, keepdim=True)
+    return v / length
 
 
-def _nonzero(name, value, ndim=None):
+def _nonzero(name: str, value: Array, ndim: int | None = None) -> torch.Tensor:
     value = _checks.finite(name, value, ndim)
     if value.ndim == 0:
         raise ValueError(f"{name} must be a vector, got the number {value.item():g}")

@@ -1,6 +1,11 @@
 """The loss as a landscape over two parameters, and the paths of descent over it."""
 
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -8,9 +13,14 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from course_lib import _checks
+from course_lib._checks import Array, Loss
 from course_lib.geometry import augment
 
 __all__ = ["descent_paths", "filter_directions", "loss_grid"]
+
+Value: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of residuals, and zeros like them
+Map: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+Terms: TypeAlias = tuple[Value, Map | None, float]
 
 CHUNK = 2**16  # predictions held at a time: they stay in the cache, and memory does not grow
 MODULES = {
@@ -21,7 +31,17 @@ MODULES = {
 }
 
 
-def loss_grid(model, X, y, xs, ys, *, loss_fn=F.mse_loss, directions=None, origin=None):
+def loss_grid(
+    model: nn.Module,
+    X: Array,
+    y: Array,
+    xs: Array,
+    ys: Array,
+    *,
+    loss_fn: Loss = F.mse_loss,
+    directions: Sequence[Array] | None = None,
+    origin: Array | None = None,
+) -> torch.Tensor:
     r"""Return the loss of a model on a grid of two directions in its parameters.
 
     .. math:: L_{ji} = \text{loss}\bigl(f_{\theta_{ij}}(X), y\bigr), \qquad
@@ -47,13 +67,14 @@ def loss_grid(model, X, y, xs, ys, *, loss_fn=F.mse_loss, directions=None, origi
     Returns
     -------
     Tensor of shape (n_y, n_x)
-        The bare loss, without any penalty, in the dtype of the predictions.
+        The bare loss, without any penalty, in the dtype of the predictions. Infinite where it overflows.
 
     Raises
     ------
     ValueError, TypeError
         If an axis has fewer than two values or does not increase, `loss_fn` returns no scalar, the data
-        is empty, a model with more than two parameters comes without directions, or these do not fit.
+        is empty, a model with more than two parameters comes without directions, or these do not fit; if
+        `loss_fn` fails on what ``model(X)`` predicts, under torch's ``vmap``, or is NaN somewhere.
 
     Examples
     --------
@@ -65,17 +86,19 @@ def loss_grid(model, X, y, xs, ys, *, loss_fn=F.mse_loss, directions=None, origi
     [[0.5, 0.0], [0.5, 1.0]]
     """
     n_parameters = _count(model)
-    X, y = (tensor.detach() for tensor in _checks.rows(X, y))
-    xs, ys = _checks.axis("xs", xs).to(X), _checks.axis("ys", ys).to(X)
+    X, y, like = _data(X, y)
+    xs, ys = _checks.axis("xs", xs).to(like), _checks.axis("ys", ys).to(like)
     if directions is None:
         if n_parameters != 2:
             raise ValueError(
                 f"directions are needed: a plane shows 2 parameters, and model has {n_parameters}"
             )
-        u, v = torch.eye(2).to(X)
+        u, v = torch.eye(2, dtype=like.dtype, device=like.device)
     else:
-        u, v = (_vector("directions", direction, n_parameters, X) for direction in directions)
-    start = torch.zeros_like(u) if origin is None else _vector("origin", origin, n_parameters, X)
+        with _checks.within("directions"):
+            u, v = directions
+        u, v = (_vector("directions", direction, n_parameters, like) for direction in (u, v))
+    start = torch.zeros_like(u) if origin is None else _vector("origin", origin, n_parameters, like)
     plane, shape = torch.stack([u, v, start]), (len(ys), len(xs))
     columns = xs.expand(shape), ys[:, None].expand(shape), xs.new_ones(shape)
     cells = torch.stack(columns, dim=-1).flatten(0, 1)
@@ -83,25 +106,32 @@ def loss_grid(model, X, y, xs, ys, *, loss_fn=F.mse_loss, directions=None, origi
     with torch.no_grad():
         if line is None:
             losses = _losses(model, X, y, loss_fn)
-            values = [losses(part @ plane) for part in cells.split(_at_once(y))]
-            return torch.cat(values).reshape(shape)
-        return _losses_of_line(line, y, plane, cells).to(X).reshape(shape)
+            with _checks.within("loss_fn(model(X), y)"):
+                values = torch.cat([losses(part @ plane) for part in cells.split(_at_once(y))])
+        else:
+            values = _losses_of_line(*line, y, plane, cells).to(like)
+    if math.isnan(values.sum()) and values.isnan().any():  # a sum is quick
+        raise ValueError(
+            "loss_fn(model(X), y) must be a number on the whole grid, got NaN: it overflows in X or y, or "
+            "xs, ys, directions or origin reach too far"
+        )
+    return values.reshape(shape)
 
 
 def descent_paths(
-    model,
-    X,
-    y,
-    start,
+    model: nn.Module,
+    X: Array,
+    y: Array,
+    start: Array,
     *,
-    lr,
-    n_steps,
-    momentum=0.0,
-    dampening=0.0,
-    nesterov=False,
-    weight_decay=0.0,
-    loss_fn=F.mse_loss,
-):
+    lr: Array,
+    n_steps: int,
+    momentum: Array = 0.0,
+    dampening: Array = 0.0,
+    nesterov: Array = False,
+    weight_decay: Array = 0.0,
+    loss_fn: Loss = F.mse_loss,
+) -> torch.Tensor:
     r"""Return the paths of torch.optim.SGD in full batch, for many settings or starts at once.
 
     .. math:: g = \nabla\,\text{loss} + \lambda\theta, \qquad v \leftarrow \mu v + (1 - \tau)\,g
@@ -147,19 +177,19 @@ def descent_paths(
     torch.Size([2, 3, 2])
     """
     n_parameters = _count(model)
-    X, y = (tensor.detach() for tensor in _checks.rows(X, y))
-    start = _checks.finite("start", start).detach().to(X)
+    X, y, like = _data(X, y)
+    start = _checks.finite("start", start).detach().to(like)
     if start.ndim not in (1, 2) or start.shape[-1] != n_parameters:
         raise ValueError(
-            f"start must have {n_parameters} columns, one a parameter, got shape {tuple(start.shape)}"
+            f"start must have {n_parameters} columns, one a parameter of model, got {tuple(start.shape)}"
         )
     n_steps = _checks.count("n_steps", n_steps)
     settings = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
-    settings = {name: _setting(name, value, X) for name, value in settings.items()}
-    settings["nesterov"] = _flags("nesterov", nesterov)
+    settings = {name: _setting(name, value, like) for name, value in settings.items()}
+    settings["nesterov"] = _flags("nesterov", nesterov, X)
+    n_paths = _common_length({"start": start if start.ndim == 2 else start[None], **settings})
     if (settings["nesterov"] & ((settings["momentum"] == 0) | (settings["dampening"] != 0))).any():
         raise ValueError("nesterov needs momentum above 0 and no dampening")
-    n_paths = _common_length({"start": start if start.ndim == 2 else start[None], **settings})
     lr, mu, tau, decay, look_ahead = settings.values()
     fresh = torch.where(mu == 0, 1, 1 - tau)
     from_buffer, from_gradient = -lr * torch.where(look_ahead, mu, 1), -lr * look_ahead
@@ -174,11 +204,14 @@ def descent_paths(
         theta = theta.addcmul(from_buffer, buffer).addcmul(from_gradient, g)
         path[step] = theta
     if not theta.isfinite().all():  # what has left the finite numbers does not return
-        raise ValueError("lr lets a path grow without bound; a smaller one may help")
+        raise ValueError(
+            "lr lets a path grow without bound; a smaller one may help, unless model, X, y, start, loss_fn, "
+            "momentum, dampening or weight_decay is at fault"
+        )
     return path.permute(2, 0, 1)
 
 
-def filter_directions(model, *, seed=0):
+def filter_directions(model: nn.Module, *, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Draw two random directions in the parameters of a model, scaled like its filters.
 
     Each row of a weight (a neuron, or a filter of a convolution) of a direction is a Gaussian vector with
@@ -199,7 +232,7 @@ def filter_directions(model, *, seed=0):
     Raises
     ------
     ValueError, TypeError
-        If `model` has no parameter or `seed` is negative.
+        If `model` has no parameter, or one that is not finite, or `seed` is negative.
 
     References
     ----------
@@ -217,21 +250,25 @@ def filter_directions(model, *, seed=0):
     """
     _count(model)
     generator = torch.Generator().manual_seed(_checks.count("seed", seed, minimum=0))
-    return tuple(
+    u, v = (
         torch.cat([_like(parameter.detach(), generator) for parameter in model.parameters()])
         for _ in range(2)
     )
+    return u, v
 
 
-def _like(parameter, generator):
+def _like(parameter: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     if parameter.ndim < 2:
         return torch.zeros_like(parameter).flatten()
     rows = parameter.flatten(1)
-    drawn = torch.randn(rows.shape, generator=generator, dtype=torch.float64).to(rows)
-    return (drawn / drawn.norm(dim=1, keepdim=True) * rows.norm(dim=1, keepdim=True)).flatten()
+    drawn = torch.randn(rows.shape, generator=generator, dtype=torch.float64, device="cpu").to(rows)
+    unit = _checks.power_of_two(_checks.finite("parameters of model", rows).abs().max().item())
+    norms = (rows / unit).norm(dim=1, keepdim=True)  # first, so that no square over- or underflows
+    direction: torch.Tensor = drawn / drawn.norm(dim=1, keepdim=True) * norms * unit
+    return _checks.finite("directions in the parameters of model", direction.flatten())
 
 
-def _predictor(model, X):
+def _predictor(model: nn.Module, X: torch.Tensor) -> Map:
     """Return a function of parameter vectors, shape (n, n_parameters): the predictions of each."""
     shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
     sizes = [shape.numel() for shape in shapes.values()]
@@ -240,59 +277,66 @@ def _predictor(model, X):
         columns = features.T.contiguous()
         return lambda theta: (theta @ columns)[:, :, None]  # one matrix product for all of them
 
-    def one(theta):
+    def one(theta: torch.Tensor) -> torch.Tensor:
         parts = zip(shapes.items(), theta.split(sizes), strict=True)
-        return functional_call(model, {name: part.reshape(shape) for (name, shape), part in parts}, (X,))
+        named = {name: part.reshape(shape) for (name, shape), part in parts}
+        predictions: torch.Tensor = functional_call(model, named, (X,))
+        return predictions
 
     return vmap(one)
 
 
-def _features_of_a_line(model, X):
+def _features_of_a_line(model: nn.Module, X: torch.Tensor) -> torch.Tensor | None:
     """Return what the parameters of a linear model with one output are multiplied by, or None for others."""
-    if type(model) is not nn.Linear or model.out_features != 1 or X.ndim != 2:
+    if type(model) is not nn.Linear or model.out_features != 1 or X.shape[1:] != (model.in_features,):
         return None
+    X = X if X.is_floating_point() else X.double()
     return X if model.bias is None else augment(X)
 
 
-def _terms(loss_fn):
-    """Return what a mean over residuals is the mean of, its slope, and a factor of both; None for others."""
-    loss = next((module for function, module in MODULES.items() if function is loss_fn), loss_fn)
-    if type(loss) not in map(type, MODULES.values()) or loss.reduction != "mean":
+def _terms(loss_fn: Loss) -> Terms | None:
+    """Return what a mean over residuals is the mean of, its slope, and a factor of both; None for others.
+
+    The slope of squares, which is linear, is None.
+    """
+    loss: object = next((module for function, module in MODULES.items() if function is loss_fn), loss_fn)
+    if type(loss) not in map(type, MODULES.values()):  # a subclass may compute something else
         return None
     match loss:
-        case nn.MSELoss():
-            return _square, _twice, 1
-        case nn.L1Loss():
+        case nn.MSELoss(reduction="mean"):
+            return _square, None, 1
+        case nn.L1Loss(reduction="mean"):
             return lambda r, zero: r.abs_(), lambda r: r.sign_(), 1
-        case nn.HuberLoss(delta=bound) if bound > 0:
+        case nn.HuberLoss(reduction="mean", delta=bound) if bound > 0:
             return *_huber(bound), 1
-        case nn.SmoothL1Loss(beta=bound) if bound > 0:
+        case nn.SmoothL1Loss(reduction="mean", beta=bound) if bound > 0:
             return *_huber(bound), 1 / bound
+    return None
 
 
-def _huber(bound):
+def _huber(bound: float) -> tuple[Value, Map]:
     return partial(F.huber_loss, reduction="none", delta=bound), lambda r: r.clamp_(-bound, bound)
 
 
-def _square(r, zero):
+def _square(r: torch.Tensor, zero: torch.Tensor) -> torch.Tensor:
     return r.square_()
 
 
-def _twice(r):
-    return r.mul_(2)
-
-
-def _line(model, X, y, loss_fn):
+def _line(
+    model: nn.Module, X: torch.Tensor, y: torch.Tensor, loss_fn: Loss
+) -> tuple[torch.Tensor, Terms] | None:
     """Return the features and the terms of a mean loss of a linear model with one output, else None."""
     features, terms = _features_of_a_line(model, X), _terms(loss_fn)
     if features is None or terms is None or y.shape != (len(X), 1):
         return None
-    return features, *terms
+    return features, terms
 
 
-def _losses_of_line(line, y, plane, cells):
+def _losses_of_line(
+    features: torch.Tensor, terms: Terms, y: torch.Tensor, plane: torch.Tensor, cells: torch.Tensor
+) -> torch.Tensor:
     """Return the mean loss of each cell, a row (x, y, 1), of a linear model with one output."""
-    features, value, _, factor = line
+    value, _, factor = terms
     columns = plane @ features.T  # a line over a plane is a line again: the residuals are cells @ columns
     columns[2] -= y[:, 0]
     if value is _square:  # three points have the same sum of squares, wherever the cells are
@@ -306,51 +350,50 @@ def _losses_of_line(line, y, plane, cells):
     return means
 
 
-def _at_once(y):
+def _at_once(y: torch.Tensor) -> int:
     return max(1, CHUNK // y.numel())
 
 
-def _losses(model, X, y, loss_fn):
+def _losses(model: nn.Module, X: torch.Tensor, y: torch.Tensor, loss_fn: Loss) -> Map:
     """Return a function of parameter vectors, one a row: the loss of each."""
-    predict, same_shape = _predictor(model, X), _terms(loss_fn) is not None
+    predict = _predictor(model, X)
 
-    def loss(prediction):
+    def loss(prediction: torch.Tensor) -> torch.Tensor:
         value = loss_fn(prediction, y)
-        if not isinstance(value, torch.Tensor) or value.ndim > 0:
-            raise ValueError("loss_fn must return a scalar, as a tensor")
+        if not isinstance(value, torch.Tensor) or value.ndim > 0 or value.is_complex():
+            raise ValueError("loss_fn must return a scalar, as a real tensor")
         return value
 
-    def losses(theta):
+    def losses(theta: torch.Tensor) -> torch.Tensor:
         predictions = predict(theta)
-        if same_shape and predictions.shape[1:] != y.shape:
-            shapes = f"{tuple(predictions.shape[1:])}, got {tuple(y.shape)}"
-            raise ValueError(f"y must have the shape of the predictions, {shapes}")
+        _checks.targets(loss_fn, predictions.shape[1:], y)
         return vmap(loss)(predictions)
 
     return losses
 
 
-def _gradient(model, X, y, loss_fn):
+def _gradient(model: nn.Module, X: torch.Tensor, y: torch.Tensor, loss_fn: Loss) -> Map:
     """Return a function of parameter vectors, one a column: the gradient of the loss at each."""
     if line := _line(model, X, y, loss_fn):
-        features, _, slope, factor = line
+        features, (_, slope, factor) = line
         shares = features.T * (factor / len(y))
-        if slope is _twice:  # the slope of squares is linear: the data are needed once
-            curvature, pull = 2 * shares @ features, 2 * shares @ y.to(X)
+        if slope is None:  # the slope of squares is linear: the data are needed once
+            curvature, pull = 2 * shares @ features, 2 * shares @ y.to(features)
             return lambda theta: torch.addmm(pull, curvature, theta, beta=-1)
         return lambda theta: torch.cat(
             [shares @ slope((features @ part).sub_(y)) for part in theta.split(_at_once(y), dim=1)], dim=1
         )
     losses = _losses(model, X, y, loss_fn)
 
-    def gradient(theta):
+    def gradient(theta: torch.Tensor) -> torch.Tensor:
         theta = theta.detach().requires_grad_()
-        return torch.autograd.grad(losses(theta.T).sum(), theta)[0]
+        with _checks.within("loss_fn(model(X), y)"):
+            return torch.autograd.grad(losses(theta.T).sum(), theta)[0]
 
     return gradient
 
 
-def _count(model):
+def _count(model: nn.Module) -> int:
     _checks.module("model", model)
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     if n_parameters == 0:
@@ -358,14 +401,20 @@ def _count(model):
     return n_parameters
 
 
-def _vector(name, value, length, like):
+def _data(X: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return X, y and a tensor of the dtype and the device of the parameters."""
+    X, y = (tensor.detach() for tensor in _checks.rows(X, y))
+    return X, y, X if X.is_floating_point() else X.double()
+
+
+def _vector(name: str, value: Array, length: int, like: torch.Tensor) -> torch.Tensor:
     vector = _checks.finite(name, value, ndim=1).detach().to(like)
     if len(vector) != length:
-        raise ValueError(f"{name} must have {length} entries, one a parameter, got {len(vector)}")
+        raise ValueError(f"{name} must have {length} entries, one a parameter of model, got {len(vector)}")
     return vector
 
 
-def _setting(name, value, like):
+def _setting(name: str, value: Array, like: torch.Tensor) -> torch.Tensor:
     values = _checks.finite(name, value).detach().to(like)
     if values.ndim > 1:
         raise ValueError(f"{name} must be a number or have one entry a path, got shape {tuple(values.shape)}")
@@ -374,9 +423,9 @@ def _setting(name, value, like):
     return values.reshape(-1)
 
 
-def _flags(name, value):
+def _flags(name: str, value: Array, like: torch.Tensor) -> torch.Tensor:
     try:
-        values = torch.as_tensor(value)
+        values = torch.as_tensor(value, device=like.device)
     except (TypeError, ValueError, RuntimeError):
         values = None
     if values is None or values.dtype != torch.bool or values.ndim > 1:
@@ -384,10 +433,11 @@ def _flags(name, value):
     return values.reshape(-1)
 
 
-def _common_length(columns):
+def _common_length(columns: dict[str, torch.Tensor]) -> int:
     lengths = {name: len(column) for name, column in columns.items()}
     n_paths = max(lengths.values())
     for name, length in lengths.items():
         if length not in (1, n_paths):
-            raise ValueError(f"{name} must have one entry a path, {n_paths}, got {length}")
+            longest = next(other for other in lengths if lengths[other] == n_paths)
+            raise ValueError(f"{name} must have one entry a path, {n_paths} by {longest}, got {length}")
     return n_paths

@@ -1,11 +1,16 @@
 """How far two results lie apart: in percent, in representable values, and where."""
 
+from __future__ import annotations
+
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 
 from course_lib import _checks
+from course_lib._checks import Array
 
 __all__ = ["Agreement", "compare", "mape", "ulp_distance"]
 
@@ -52,7 +57,7 @@ class Agreement:
     mape: float
     smallest_target: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         if self.equal:
             return f"all entries are equal; smallest |target| {self.smallest_target:.2g}"
         entries = "1 entry differs" if self.n_different == 1 else f"{self.n_different:,} entries differ"
@@ -63,7 +68,13 @@ class Agreement:
         )
 
 
-def mape(prediction, target, *, percent=True, zeros="absolute"):
+def mape(
+    prediction: Array,
+    target: Array,
+    *,
+    percent: bool = True,
+    zeros: Literal["absolute", "epsilon", "raise"] = "absolute",
+) -> float:
     r"""Return the mean absolute percentage error, computed in float64.
 
     .. math:: \frac{100}{n}\sum_i \frac{|p_i - t_i|}{|t_i|}
@@ -88,7 +99,7 @@ def mape(prediction, target, *, percent=True, zeros="absolute"):
     Returns
     -------
     float
-        Infinite where an entry overflows float64.
+        Infinite where it overflows float64.
 
     Raises
     ------
@@ -113,11 +124,14 @@ def mape(prediction, target, *, percent=True, zeros="absolute"):
     target = _checks.finite("target", target).detach().cpu().double()
     _same_shape("prediction", prediction, "target", target)
     _checks.flag("percent", percent)
-    error = (prediction - target).abs() / _denominator(target.abs(), zeros)
-    return error.mean().item() * (100 if percent else 1)
+    sizes, n = _denominator(target.abs(), zeros), target.numel()
+    mean = ((prediction - target).abs() / sizes).mean().item()
+    if math.isinf(mean):  # perhaps only on the way
+        mean = ((prediction / n - target / n).abs() / sizes).sum().item()
+    return mean * (100 if percent else 1)
 
 
-def ulp_distance(a, b):
+def ulp_distance(a: Array, b: Array) -> torch.Tensor:
     r"""Return how many steps between neighboring values of their dtype lead from a to b, entry by entry.
 
     .. math:: |k(a) - k(b)|
@@ -167,7 +181,7 @@ def ulp_distance(a, b):
     return torch.minimum(high, LARGEST + low.clamp(max=0)) - low
 
 
-def compare(a, b):
+def compare(a: Array, b: Array) -> Agreement:
     r"""Say how far two tensors agree: how many entries differ, by how much, and where.
 
     The largest differences are
@@ -210,37 +224,36 @@ def compare(a, b):
     gaps = (a.double() - b.double()).abs()
     return Agreement(
         equal=not ulps.any(),
-        n_different=torch.count_nonzero(ulps).item(),
+        n_different=int(torch.count_nonzero(ulps)),
         max_abs=gaps.max().item(),
-        max_ulp=ulps.max().item(),
-        where=tuple(int(i) for i in np.unravel_index(gaps.argmax().item(), gaps.shape)),
+        max_ulp=int(ulps.max()),
+        where=tuple(int(i) for i in np.unravel_index(int(gaps.argmax()), gaps.shape)),
         mape=mape(a, b, percent=False),
         smallest_target=b.double().abs().min().item(),
     )
 
 
-def _denominator(size, zeros):
+def _denominator(size: torch.Tensor, zeros: Literal["absolute", "epsilon", "raise"]) -> torch.Tensor:
     """Return what the errors of targets of these sizes are divided by."""
+    _checks.choice("zeros", zeros, ("absolute", "epsilon", "raise"))
     if zeros == "absolute":
         return torch.where(size == 0, 1.0, size)
     if zeros == "epsilon":
         return size.clamp(min=np.finfo(np.float64).eps)
-    if zeros != "raise":
-        raise ValueError(f"zeros must be 'absolute', 'epsilon' or 'raise', got {zeros!r}")
     n_zeros = torch.count_nonzero(size == 0).item()
     if n_zeros:
         raise ValueError(f"target must not be 0 anywhere, got 0 in {n_zeros} of {size.numel()} entries")
     return size
 
 
-def _order(tensor):
+def _order(tensor: torch.Tensor) -> torch.Tensor:
     """Return the number k of each entry, int64: its bits, with their sign turned for negative values."""
     bits = tensor.view(BITS[tensor.dtype])
     size = (bits & torch.iinfo(bits.dtype).max).long()
     return torch.where(bits < 0, -size, size)
 
 
-def _same_floats(a, b):
+def _same_floats(a: Array, b: Array) -> tuple[torch.Tensor, torch.Tensor]:
     """Return both as tensors on the CPU, which must have one shape and one of the four dtypes."""
     a, b = _floats("a", a), _floats("b", b)
     if a.dtype != b.dtype:
@@ -249,18 +262,17 @@ def _same_floats(a, b):
     return a, b
 
 
-def _floats(name, value):
+def _floats(name: str, value: Array) -> torch.Tensor:
     """Return `value` as a finite tensor on the CPU; unlike elsewhere, an integer does not become a float."""
-    is_tensor = isinstance(value, torch.Tensor)
-    if is_tensor and value.dtype not in BITS:
+    if isinstance(value, torch.Tensor) and value.dtype not in BITS:
         raise TypeError(f"{name} must be float16, bfloat16, float32 or float64, got {value.dtype}")
     tensor = _checks.finite(name, value)
-    if not is_tensor and np.asarray(value).dtype.kind != "f":
+    if not isinstance(value, torch.Tensor) and np.asarray(value).dtype.kind != "f":
         raise TypeError(f"{name} must be an array of floats, got {np.asarray(value).dtype}")
     return tensor.detach().cpu().resolve_neg()
 
 
-def _same_shape(name, tensor, other_name, other):
+def _same_shape(name: str, tensor: torch.Tensor, other_name: str, other: torch.Tensor) -> None:
     if tensor.shape != other.shape:
         shapes = f"{tuple(tensor.shape)} and {tuple(other.shape)}"
         raise ValueError(f"{name} and {other_name} must have one shape, got {shapes}")

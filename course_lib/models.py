@@ -1,5 +1,7 @@
 """The torch models of the book; each is initialized from a seed and leaves the global generator alone."""
 
+from __future__ import annotations
+
 import torch
 from torch import nn
 
@@ -47,15 +49,15 @@ class Perceptron(nn.Module):
     torch.Size([2])
     """
 
-    def __init__(self, n_features=2, *, seed=0, dtype=torch.float32):
+    def __init__(self, n_features: int = 2, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
         n_features = _checks.count("n_features", n_features)
         seed = _checks.count("seed", seed, minimum=0)
         _checks.floating("dtype", dtype)
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach the GPUs' too
-            self.linear = nn.Linear(n_features, 1, dtype=torch.float32).to(dtype)
+            self.linear = nn.Linear(n_features, 1, device="cpu", dtype=torch.float32).to(dtype)
 
-    def forward(self, X):
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
         """Return the probability of label 1, shape (n_samples,), for X of shape (n_samples, n_features)."""
         return torch.sigmoid(self.linear(X)).squeeze(-1)

@@ -1,10 +1,18 @@
 """Optimizers that decay: SGDW, proximal SGD, and what an optimizer does when there is no gradient."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from numbers import Real
+from typing import Any, Literal
+
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from torch.optim.optimizer import ParamsT
 
 from course_lib import _checks
+from course_lib._checks import Array
 
 __all__ = ["SGDW", "ProximalSGD", "coast"]
 
@@ -12,25 +20,33 @@ __all__ = ["SGDW", "ProximalSGD", "coast"]
 class _Decaying(Optimizer):
     """A torch optimizer whose groups are checked and whose step updates one parameter at a time."""
 
-    def __init__(self, params, defaults):
+    def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self._check(defaults)
+        if not isinstance(params, Iterable):
+            raise TypeError(f"params must be tensors, or dicts of tensors and settings, got {params!r}")
         super().__init__(params, defaults)
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         """Fill in, as torch does, what a state saved by another optimizer does not have."""
         super().__setstate__(state)
         for group in self.param_groups:
             for name, value in self.defaults.items():
                 group.setdefault(name, value)
 
-    def add_param_group(self, param_group):
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters with settings of its own, which are checked like the others."""
         _checks.mapping("param_group", param_group)
         self._check({**self.defaults, **param_group})
         super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        by_constants = group["norm"] == 1 and group["weight_decay"] > 0  # of what sign, in the plane?
+        for parameter in group["params"]:
+            if not parameter.is_floating_point() and (by_constants or not parameter.is_complex()):
+                self.param_groups.pop()
+                raise TypeError(f"params must be floating (or complex with norm=2), got {parameter.dtype}")
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         """Take one step; `closure`, if given, computes the gradients anew and returns the loss."""
         loss = None
         if closure is not None:
@@ -39,15 +55,19 @@ class _Decaying(Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._update(parameter, group)
+                    self._update(parameter, parameter.grad, group)
         return loss
 
-    def _check(self, group):
+    def _update(self, parameter: torch.Tensor, gradient: torch.Tensor, group: dict[str, Any]) -> None:
+        """Move a parameter of this group by one step, in place."""
+
+    def _check(self, group: dict[str, Any]) -> None:
         lr = group["lr"]
         _checks.number("lr", lr.item() if isinstance(lr, torch.Tensor) and lr.numel() == 1 else lr)
         _checks.number("weight_decay", group["weight_decay"])
-        if isinstance(group["norm"], bool) or group["norm"] not in (1, 2):
-            raise ValueError(f"norm must be 1 or 2, got {group['norm']!r}")
+        norm = group["norm"]
+        if isinstance(norm, bool) or not isinstance(norm, Real) or norm not in (1, 2):
+            raise ValueError(f"norm must be 1 or 2, got {norm!r}")
         _checks.flag("maximize", group["maximize"])
 
 
@@ -116,17 +136,17 @@ class SGDW(_Decaying):
 
     def __init__(
         self,
-        params,
-        lr=1e-3,
-        momentum=0.0,
-        dampening=0.0,
-        weight_decay=0.0,
-        nesterov=False,
+        params: ParamsT,
+        lr: float | torch.Tensor = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
         *,
-        norm=2,
-        decay_times_lr=True,
-        maximize=False,
-    ):
+        norm: Literal[1, 2] = 2,
+        decay_times_lr: bool = True,
+        maximize: bool = False,
+    ) -> None:
         defaults = {
             "lr": lr,
             "momentum": momentum,
@@ -139,7 +159,7 @@ class SGDW(_Decaying):
         }
         super().__init__(params, defaults)
 
-    def _check(self, group):
+    def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
         momentum = _checks.number("momentum", group["momentum"])
         dampening = _checks.number("dampening", group["dampening"])
@@ -150,16 +170,18 @@ class SGDW(_Decaying):
             )
         _checks.flag("decay_times_lr", group["decay_times_lr"])
 
-    def _update(self, parameter, group):
+    def _update(self, parameter: torch.Tensor, gradient: torch.Tensor, group: dict[str, Any]) -> None:
         lr = float(group["lr"])
-        decay = group["weight_decay"] * (lr if group["decay_times_lr"] else 1)
+        decay = float(group["weight_decay"]) * (lr if group["decay_times_lr"] else 1)
         if decay != 0:
             _shrink(parameter, decay, group["norm"])
-        parameter.add_(self._direction(parameter, group), alpha=-lr)
+        parameter.add_(self._direction(parameter, gradient, group), alpha=-lr)
 
-    def _direction(self, parameter, group):
+    def _direction(
+        self, parameter: torch.Tensor, gradient: torch.Tensor, group: dict[str, Any]
+    ) -> torch.Tensor:
         """Return what torch.optim.SGD makes of the gradient, and keep its momentum."""
-        gradient = -parameter.grad if group["maximize"] else parameter.grad
+        gradient = -gradient if group["maximize"] else gradient
         momentum = group["momentum"]
         if momentum == 0:
             return gradient
@@ -167,7 +189,7 @@ class SGDW(_Decaying):
         if state.get("momentum_buffer") is None:
             state["momentum_buffer"] = gradient.detach().clone()
         else:
-            state["momentum_buffer"].mul_(momentum).add_(gradient, alpha=1 - group["dampening"])
+            state["momentum_buffer"].mul_(momentum).add_(gradient, alpha=1 - float(group["dampening"]))
         buffer = state["momentum_buffer"]
         return gradient.add(buffer, alpha=momentum) if group["nesterov"] else buffer
 
@@ -215,13 +237,21 @@ class ProximalSGD(_Decaying):
     tensor([ 0.9900, -1.4900,  0.0000])
     """
 
-    def __init__(self, params, lr=1e-3, weight_decay=0.0, *, norm=1, maximize=False):
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | torch.Tensor = 1e-3,
+        weight_decay: float = 0.0,
+        *,
+        norm: Literal[1, 2] = 1,
+        maximize: bool = False,
+    ) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "norm": norm, "maximize": maximize})
 
-    def _update(self, parameter, group):
+    def _update(self, parameter: torch.Tensor, gradient: torch.Tensor, group: dict[str, Any]) -> None:
         lr = float(group["lr"])
-        parameter.add_(parameter.grad, alpha=lr if group["maximize"] else -lr)
-        decay = lr * group["weight_decay"]
+        parameter.add_(gradient, alpha=lr if group["maximize"] else -lr)
+        decay = lr * float(group["weight_decay"])
         if decay == 0:
             return
         if group["norm"] == 1:
@@ -230,7 +260,7 @@ class ProximalSGD(_Decaying):
             parameter.div_(1 + decay)
 
 
-def _shrink(parameter, decay, norm):
+def _shrink(parameter: torch.Tensor, decay: float, norm: Literal[1, 2]) -> None:
     """Shrink in place: by a factor for norm 2, by a constant and no further than zero for norm 1."""
     if norm == 2:
         parameter.mul_(1 - decay)
@@ -238,7 +268,9 @@ def _shrink(parameter, decay, norm):
         parameter.sub_(parameter.clamp(-decay, decay))
 
 
-def coast(make_optimizer, start, *, n_steps=1):
+def coast(
+    make_optimizer: Callable[[list[nn.Parameter]], Optimizer], start: Array, *, n_steps: int = 1
+) -> torch.Tensor:
     """Return what an optimizer does to parameters on which the loss does not depend.
 
     With a gradient of zero nothing but the decay is left. It must bring every parameter closer to zero,
@@ -262,8 +294,8 @@ def coast(make_optimizer, start, *, n_steps=1):
     Raises
     ------
     ValueError, TypeError
-        If `start` is not finite, `n_steps` not a positive integer, or `make_optimizer` not callable or
-        returns no optimizer.
+        If `start` is not finite, `n_steps` not a positive integer, or `make_optimizer` not callable,
+        fails or returns no optimizer.
 
     Examples
     --------
@@ -276,11 +308,12 @@ def coast(make_optimizer, start, *, n_steps=1):
     start = _checks.finite("start", start)
     n_steps = _checks.count("n_steps", n_steps)
     parameter = nn.Parameter(start.detach().clone())
-    optimizer = make_optimizer([parameter])
+    with _checks.within("make_optimizer"):
+        optimizer = make_optimizer([parameter])
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"make_optimizer must return a torch.optim.Optimizer, got {optimizer!r}")
 
-    def closure():
+    def closure() -> Any:  # a Tensor, where the annotations of torch's optimizers ask for a float
         parameter.grad = torch.zeros_like(parameter)
         return parameter.new_zeros(())
 

@@ -1,16 +1,33 @@
 """Where training would end: minimizers of penalized losses, found without training."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 
 from course_lib import _checks
+from course_lib._checks import Array
 from course_lib.geometry import augment
 
 __all__ = ["logistic_objective", "logistic_optimum"]
 
+MAX_STEPS = 2000  # of Newton's method, which as a rule takes ten
 
-def logistic_objective(X, y, weight, bias, weight_decay, *, penalty="l2", decay_bias=False):
+
+def logistic_objective(
+    X: Array,
+    y: Array,
+    weight: Array,
+    bias: Array,
+    weight_decay: float,
+    *,
+    penalty: Literal["l1", "l2"] = "l2",
+    decay_bias: bool = False,
+) -> torch.Tensor:
     r"""Return the penalized logistic loss.
 
     .. math:: J = \frac1n\sum_i \log\bigl(1 + e^{-s_i(w \cdot x_i + b)}\bigr) + \lambda\,\Omega,
@@ -52,18 +69,25 @@ def logistic_objective(X, y, weight, bias, weight_decay, *, penalty="l2", decay_
     """
     X, y = _checks.samples(X, y)
     weight = _checks.finite("weight", weight, ndim=1).to(X)
-    if X.shape[1] != len(weight):
-        raise ValueError(f"weight must have one entry a feature, got {len(weight)} for {X.shape[1]} features")
+    _checks.features(X, weight)
     bias = _checks.finite("bias", bias, ndim=0).to(X)
     weight_decay = _checks.number("weight_decay", weight_decay)
     _check_penalty(penalty)
     decayed = torch.cat([weight, bias[None]]) if _checks.flag("decay_bias", decay_bias) else weight
     omega = decayed.square().sum() / 2 if penalty == "l2" else decayed.abs().sum()
     objective = F.softplus((1 - 2 * y) * (X @ weight + bias)).mean() + weight_decay * omega
-    return _checks.finite("the objective at weight and bias", objective)
+    _checks.finite("X times weight", X.abs().max() * weight.abs().max() * len(weight))  # or its sign is lost
+    return _checks.finite("the objective of X, weight, bias and weight_decay", objective)
 
 
-def logistic_optimum(X, y, weight_decay, *, penalty="l2", decay_bias=False):
+def logistic_optimum(
+    X: Array,
+    y: Array,
+    weight_decay: float,
+    *,
+    penalty: Literal["l1", "l2"] = "l2",
+    decay_bias: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Return the minimizer of `logistic_objective`.
 
     Parameters
@@ -113,28 +137,41 @@ def logistic_optimum(X, y, weight_decay, *, penalty="l2", decay_bias=False):
     weight_decay = _checks.number("weight_decay", weight_decay, strict=True)
     _check_penalty(penalty)
     # A free bias absorbs a shift of the data, and centered data is better conditioned.
-    center = X.double().mean(dim=0) * (0.0 if _checks.flag("decay_bias", decay_bias) else 1.0)
-    Z = (2 * y[:, None] - 1).double() * augment(X.double() - center)
-    decay = torch.full(Z.shape[1:], weight_decay, dtype=torch.float64)
+    rows, signs = X.double().cpu(), 2 * y.double().cpu() - 1
+    center = rows.mean(dim=0) * (0.0 if _checks.flag("decay_bias", decay_bias) else 1.0)
+    Z = signs[:, None] * augment(rows - center)
+    decay = Z.new_full(Z.shape[1:], weight_decay)
     if not decay_bias:
         decay[-1] = 0
     theta = _newton(Z, decay) if penalty == "l2" else _sparse(Z, decay)
+    if theta is not None and penalty == "l2":
+        wrong = torch.sigmoid(-Z @ theta) / len(Z)
+        gap = (Z.T @ wrong - decay * theta).abs()
+        if (gap > 1e-3 * (Z.abs().T @ wrong + decay * theta.abs())).any():  # the sigmoid has underflowed
+            theta = None
     if weight_decay < torch.finfo(torch.float64).tiny or theta is None or not torch.isfinite(theta).all():
-        raise ValueError(f"weight_decay is too small beside this data for float64, got {weight_decay!r}")
+        reason = "weight_decay is too small beside this data for float64"
+        raise ValueError(f"{reason}, got {weight_decay!r} and X of size {X.abs().max().item():g}")
     weight, bias = theta[:-1], theta[-1] - theta[:-1] @ center
     return weight.to(X), bias.to(X)
 
 
-def _newton(Z, decay=0.0, slope=0.0, start=None, max_steps=2000):
+def _newton(
+    Z: torch.Tensor,
+    decay: torch.Tensor | float = 0.0,
+    slope: torch.Tensor | float = 0.0,
+    start: torch.Tensor | None = None,
+) -> torch.Tensor | None:
     """Minimize mean softplus(-Z theta) + sum(decay theta^2) / 2 + slope . theta, or return None."""
-    theta = torch.zeros(Z.shape[1], dtype=torch.float64) if start is None else start
-    decay = torch.as_tensor(decay).expand_as(theta)
+    step: torch.Tensor
+    theta = Z.new_zeros(Z.shape[1]) if start is None else start
+    decay = torch.zeros_like(theta) + decay
 
-    def objective(theta):
+    def objective(theta: torch.Tensor) -> torch.Tensor:
         return F.softplus(-Z @ theta).mean() + (decay * theta**2).sum() / 2 + (slope * theta).sum()
 
     value = objective(theta)
-    for _ in range(max_steps):
+    for _ in range(MAX_STEPS):
         wrong = torch.sigmoid(-Z @ theta)
         gradient = -Z.T @ wrong / len(Z) + decay * theta + slope
         curvature = (Z.T * (wrong * (1 - wrong) / len(Z))) @ Z + torch.diag(decay)
@@ -155,14 +192,14 @@ def _newton(Z, decay=0.0, slope=0.0, start=None, max_steps=2000):
     return None
 
 
-def _sparse(Z, decay):
+def _sparse(Z: torch.Tensor, decay: torch.Tensor) -> torch.Tensor | None:
     """Minimize mean softplus(-Z theta) + sum(decay |theta|), or return None."""
     from scipy.optimize import minimize  # here, so that importing this module stays cheap
     from scipy.special import expit
 
     rows, level = Z.numpy(), decay.numpy()
 
-    def split_objective(parts):
+    def split_objective(parts: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         # theta = up - down with up, down >= 0 turns the corner of |theta| into a bound.
         up, down = np.split(parts, 2)
         margin = rows @ (up - down)
@@ -190,6 +227,5 @@ def _sparse(Z, decay):
     return theta
 
 
-def _check_penalty(penalty):
-    if penalty not in ("l1", "l2"):
-        raise ValueError(f'penalty must be "l1" or "l2", got {penalty!r}')
+def _check_penalty(penalty: str) -> None:
+    _checks.choice("penalty", penalty, ("l1", "l2"))

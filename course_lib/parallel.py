@@ -1,5 +1,7 @@
 """The same training on several processes, as torch does it."""
 
+from __future__ import annotations
+
 import copy
 import os
 import pickle
@@ -10,15 +12,26 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import nn
+from torch.multiprocessing.spawn import spawn
 
 from course_lib import _checks
+from course_lib._checks import Array, Loss
 
 __all__ = ["data_parallel"]
 
 
 def data_parallel(
-    model, X, y, *, lr, n_steps, weight_decay=0.0, n_processes=2, loss_fn=F.binary_cross_entropy
-):
+    model: nn.Module,
+    X: Array,
+    y: Array,
+    *,
+    lr: float,
+    n_steps: int,
+    weight_decay: float = 0.0,
+    n_processes: int = 2,
+    loss_fn: Loss = F.binary_cross_entropy,
+) -> nn.Module:
     r"""Train copies of a model with SGD in several processes, each on its share of the rows.
 
     It is torch's own machinery: a process group (gloo) on this machine and DistributedDataParallel, which
@@ -52,8 +65,8 @@ def data_parallel(
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of its range, `loss_fn` cannot be sent to another process, or the
-        parameters stop being finite.
+        If an argument is out of its range, `loss_fn` cannot be sent to another process or fails there,
+        or the parameters stop being finite.
 
     References
     ----------
@@ -72,14 +85,12 @@ def data_parallel(
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError(f"model must have a trainable parameter, got none in {model!r}")
     X, y = _checks.rows(X, y)
-    settings = {
-        "lr": _checks.number("lr", lr, strict=True),
-        "weight_decay": _checks.number("weight_decay", weight_decay),
-    }
+    lr = _checks.number("lr", lr, strict=True)
+    weight_decay = _checks.number("weight_decay", weight_decay)
     n_steps = _checks.count("n_steps", n_steps)
     n_processes = _checks.count("n_processes", n_processes)
     if n_processes > len(X):
-        raise ValueError(f"n_processes must be at most one a row, {len(X)}, got {n_processes}")
+        raise ValueError(f"n_processes must be at most one a row, {len(X)}, got {n_processes} for this X")
     _checks.function("loss_fn", loss_fn)
     try:
         pickle.dumps(loss_fn)
@@ -88,16 +99,28 @@ def data_parallel(
     with tempfile.TemporaryDirectory() as folder:
         # By file, because tensors handed to a process as arguments would be one memory shared by all.
         torch.save((model, X.detach(), y.detach()), Path(folder) / "start.pt")
-        arguments = (n_processes, folder, settings, n_steps, loss_fn)
-        torch.multiprocessing.spawn(_process, arguments, nprocs=n_processes)
+        arguments = (n_processes, folder, lr, weight_decay, n_steps, loss_fn)
+        with _checks.within("loss_fn(model(X), y) in a process"):
+            spawn(_process, arguments, nprocs=n_processes)
         trained = copy.deepcopy(model)
         trained.load_state_dict(torch.load(Path(folder) / "end.pt"))
     if not all(torch.isfinite(parameter).all() for parameter in trained.parameters()):
-        raise ValueError(f"lr = {lr:g} lets the parameters grow without bound; a smaller one may help")
+        reason = f"lr = {lr:g} lets the parameters grow without bound"
+        raise ValueError(
+            f"{reason}; a smaller one may help, unless model, X, y, loss_fn or weight_decay is at fault"
+        )
     return trained
 
 
-def _process(rank, n_processes, folder, settings, n_steps, loss_fn):
+def _process(
+    rank: int,
+    n_processes: int,
+    folder: str,
+    lr: float,
+    weight_decay: float,
+    n_steps: int,
+    loss_fn: Loss,
+) -> None:
     torch.set_num_threads(1)
     model, X, y = torch.load(Path(folder) / "start.pt", weights_only=False)
     loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
@@ -110,7 +133,7 @@ def _process(rank, n_processes, folder, settings, n_steps, loss_fn):
         timeout=timedelta(seconds=60),
     )
     replica = torch.nn.parallel.DistributedDataParallel(model)
-    optimizer = torch.optim.SGD(replica.parameters(), **settings)
+    optimizer = torch.optim.SGD(replica.parameters(), lr=lr, weight_decay=weight_decay)
     X, y = X.tensor_split(n_processes)[rank], y.tensor_split(n_processes)[rank]
     for _ in range(n_steps):
         optimizer.zero_grad()

@@ -1,16 +1,21 @@
 """The same training by hand and by torch, over a grid of settings: how far do the two lie apart?"""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from itertools import product
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim import Optimizer
 
 from course_lib import _checks
+from course_lib._checks import Array
 from course_lib.geometry import augment
-from course_lib.metrics import compare
+from course_lib.metrics import Agreement, compare
 from course_lib.penalties import decay_groups
 from course_lib.scratch import linear_descent
 
@@ -36,18 +41,18 @@ class Run:
         Those of `linear_descent`.
     """
 
-    optimizer: str = "SGD"
+    optimizer: Literal["SGD", "SGDW", "Adam", "AdamW"] = "SGD"
     momentum: float = 0.0
     nesterov: bool = False
     dampening: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     dtype: torch.dtype = torch.float64
-    reduction: str = "mean"
+    reduction: Literal["mean", "sum"] = "mean"
     batch_size: int | None = None
 
     @property
-    def rule(self):
+    def rule(self) -> str:
         """The name of its row in the grid, such as "SGD μ=0.9 nesterov λ=0.1"."""
         sgd = self.optimizer.startswith("SGD")
         memory = f"μ={self.momentum:g}" if sgd else f"β1={self.betas[0]:g}"
@@ -55,12 +60,12 @@ class Run:
         return f"{self.optimizer} {memory}{variant} λ={self.weight_decay:g}"
 
     @property
-    def setup(self):
+    def setup(self) -> tuple[str, str, str]:
         """The names of its column: dtype, reduction and batch size."""
         return str(self.dtype).removeprefix("torch."), self.reduction, str(self.batch_size or "all")
 
 
-def grid(weight_decays=(0.0, 0.1)):
+def grid(weight_decays: Array = (0.0, 0.1)) -> list[Run]:
     r"""Return every valid combination of rules and batches: the wall on which `parity` is claimed.
 
     A row is a rule: SGD and SGDW without momentum, with momentum 0.9, with Nesterov's, and with dampening
@@ -93,22 +98,23 @@ def grid(weight_decays=(0.0, 0.1)):
     decays = _checks.finite("weight_decays", weight_decays, ndim=1).tolist()
     if min(decays) < 0:
         raise ValueError(f"weight_decays must be >= 0, got {min(decays):g}")
-    momenta = [
+    momenta: list[dict[str, Any]] = [
         {"momentum": 0.0},
         {"momentum": 0.9},
         {"momentum": 0.9, "nesterov": True},
         {"momentum": 0.9, "dampening": 0.5},
     ]
-    betas = [{"betas": (0.0, 0.999)}, {"betas": (0.9, 0.999)}]
-    rules = [*product(("SGD", "SGDW"), momenta), *product(("Adam", "AdamW"), betas)]
-    return [
-        Run(optimizer, weight_decay=decay, dtype=dtype, reduction=reduction, batch_size=size, **memory)
-        for (optimizer, memory), decay in product(rules, decays)
+    betas: list[dict[str, Any]] = [{"betas": (0.0, 0.999)}, {"betas": (0.9, 0.999)}]
+    memories = {"SGD": momenta, "SGDW": momenta, "Adam": betas, "AdamW": betas}
+    rules = [{"optimizer": name, **memory} for name in memories for memory in memories[name]]
+    setups: list[dict[str, Any]] = [
+        {"dtype": dtype, "reduction": reduction, "batch_size": size}
         for dtype, reduction, size in product(TOLERANCE, ("mean", "sum"), (1, 7, None))
     ]
+    return [Run(**rule, weight_decay=decay, **setup) for rule, decay, setup in product(rules, decays, setups)]
 
 
-def parity(run, *, n_steps=60, seed=3):
+def parity(run: Run, *, n_steps: int = 60, seed: int = 3) -> Agreement:
     r"""Train by hand and by torch from the same start, and compare the parameters after every step.
 
     By hand is `course_lib.scratch.linear_descent`; by torch are ``nn.Linear``, ``mse_loss`` and the
@@ -150,49 +156,60 @@ def parity(run, *, n_steps=60, seed=3):
     """
     if not isinstance(run, Run):
         raise TypeError(f"run must be a course_lib.parity.Run, got {run!r}")
-    if run.dtype not in TOLERANCE:
+    if not isinstance(run.dtype, torch.dtype) or run.dtype not in TOLERANCE:
         raise ValueError(f"dtype of run must be torch.float32 or torch.float64, got {run.dtype!r}")
     n_steps = _checks.count("n_steps", n_steps)
     data = [tensor.to(run.dtype) for tensor in _problem(_checks.count("seed", seed, minimum=0))]
     size = N_SAMPLES if run.batch_size is None else _checks.count("batch_size", run.batch_size)
     n_epochs = math.ceil(n_steps / math.ceil(N_SAMPLES / size))
-    schedule = {"lr": _lr(run, size), "n_epochs": n_epochs}
-    by_hand = linear_descent(
-        *data,
-        **schedule,
-        optimizer=run.optimizer,
-        momentum=run.momentum,
-        nesterov=run.nesterov,
-        dampening=run.dampening,
-        betas=run.betas,
-        weight_decay=run.weight_decay,
-        reduction=run.reduction,
-        batch_size=size,
-    )
-    return compare(by_hand, _by_torch(run, *data, **schedule, batch_size=size))
+    with _checks.within("run"):
+        lr = _lr(run, size)
+        by_hand = linear_descent(
+            *data,
+            lr=lr,
+            n_epochs=n_epochs,
+            optimizer=run.optimizer,
+            momentum=run.momentum,
+            nesterov=run.nesterov,
+            dampening=run.dampening,
+            betas=run.betas,
+            weight_decay=run.weight_decay,
+            reduction=run.reduction,
+            batch_size=size,
+        )
+    return compare(by_hand, _by_torch(run, *data, lr=lr, n_epochs=n_epochs, batch_size=size))
 
 
-def _lr(run, size):
+def _lr(run: Run, size: int) -> float:
     """Return the learning rate for batches of this size."""
     if run.optimizer in ("Adam", "AdamW"):
         return ADAM_LR
     return LR / (size * N_TARGETS if run.reduction == "sum" else 1)
 
 
-def _problem(seed):
+def _problem(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return X, Y and the parameters to start from, in float64."""
     generator = torch.Generator().manual_seed(seed)
 
-    def draw(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64, device="cpu")
 
     X, theta, start = (draw(n, m) for n, m in ((N_SAMPLES, N_FEATURES), *[(N_FEATURES + 1, N_TARGETS)] * 2))
     return X, augment(X) @ theta + 0.1 * draw(N_SAMPLES, N_TARGETS), start
 
 
-def _by_torch(run, X, Y, start, *, lr, n_epochs, batch_size):
+def _by_torch(
+    run: Run,
+    X: torch.Tensor,
+    Y: torch.Tensor,
+    start: torch.Tensor,
+    *,
+    lr: float,
+    n_epochs: int,
+    batch_size: int,
+) -> torch.Tensor:
     """Return the weights and the biases after each step, as `linear_descent` does."""
-    model = nn.utils.skip_init(nn.Linear, N_FEATURES, N_TARGETS, dtype=run.dtype)
+    model = nn.utils.skip_init(nn.Linear, N_FEATURES, N_TARGETS, device="cpu", dtype=run.dtype)
     with torch.no_grad():
         model.weight.copy_(start[:-1].T)
         model.bias.copy_(start[-1])
@@ -210,10 +227,17 @@ def _by_torch(run, X, Y, start, *, lr, n_epochs, batch_size):
     return torch.stack(path)
 
 
-def _optimizer(run, model, lr):
+def _optimizer(run: Run, model: nn.Module, lr: float) -> Optimizer:
     """Return the optimizer of torch, without decay for SGDW."""
     groups = decay_groups(model, 0.0 if run.optimizer == "SGDW" else run.weight_decay)
     if run.optimizer in ("Adam", "AdamW"):
-        return getattr(torch.optim, run.optimizer)(groups, lr=lr, betas=run.betas, foreach=False)
-    settings = {"momentum": run.momentum, "dampening": run.dampening, "nesterov": run.nesterov}
-    return torch.optim.SGD(groups, lr=lr, **settings, foreach=False)
+        adam = torch.optim.Adam if run.optimizer == "Adam" else torch.optim.AdamW
+        return adam(groups, lr=lr, betas=run.betas, foreach=False)
+    return torch.optim.SGD(
+        groups,
+        lr=lr,
+        momentum=run.momentum,
+        dampening=run.dampening,
+        nesterov=run.nesterov,
+        foreach=False,
+    )

@@ -1,13 +1,22 @@
 """Penalties: their value, which parameters they reach, and what L1 does to a value."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import torch
+from torch import nn
 
 from course_lib import _checks
+from course_lib._checks import Array
 
 __all__ = ["decay_groups", "l1_penalty", "l2_penalty", "soft_threshold"]
 
 
-def decay_groups(module, weight_decay, *, decays=None):
+def decay_groups(
+    module: nn.Module, weight_decay: float, *, decays: Callable[[str, nn.Parameter], bool] | None = None
+) -> list[dict[str, Any]]:
     r"""Split a module's parameters into a group that is decayed and one that is not.
 
     By default parameters with two dimensions or more (weight matrices, kernels, embeddings) are
@@ -34,7 +43,8 @@ def decay_groups(module, weight_decay, *, decays=None):
     Raises
     ------
     TypeError
-        If `module` is not an ``nn.Module``, `weight_decay` not a number or `decays` not callable.
+        If `module` is not an ``nn.Module``, `weight_decay` not a number or `decays` not callable, or
+        it answers neither True nor False.
     ValueError
         If `weight_decay` is negative or not finite, or `module` has no trainable parameter.
 
@@ -57,18 +67,21 @@ def decay_groups(module, weight_decay, *, decays=None):
     trainable = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     if not trainable:
         raise ValueError(f"module must have a trainable parameter, got none in {module!r}")
-    decayed, free = [], []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for name, parameter in trainable:
-        (decayed if decays(name, parameter) else free).append(parameter)
+        with _checks.within("decays"):
+            chosen = _checks.flag(f"the answer for {name!r}", decays(name, parameter))
+        (decayed if chosen else free).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 
 
-def _is_weight(name, parameter):
+def _is_weight(name: str, parameter: nn.Parameter) -> bool:
     return parameter.ndim >= 2 and not name.endswith("bias")
 
 
-def l2_penalty(parameters, weight_decay):
+def l2_penalty(parameters: torch.Tensor | Iterable[torch.Tensor], weight_decay: float) -> torch.Tensor:
     r"""Return the L2 penalty that makes a loss do what torch's coupled ``weight_decay`` does.
 
     .. math:: \frac{\lambda}{2} \sum_p \|p\|^2
@@ -83,7 +96,8 @@ def l2_penalty(parameters, weight_decay):
     Returns
     -------
     Tensor of shape ()
-        Differentiable; its gradient is :math:`\lambda p`.
+        Differentiable; its gradient is :math:`\lambda p`. Infinite where it overflows the dtype; the
+        gradient is right even so.
 
     Raises
     ------
@@ -98,10 +112,13 @@ def l2_penalty(parameters, weight_decay):
     tensor(0.2750)
     """
     parameters, weight_decay = _parameters(parameters), _checks.number("weight_decay", weight_decay)
-    return weight_decay / 2 * torch.stack([p.square().sum() for p in parameters]).sum()
+    total = torch.stack([p.square().sum() for p in parameters]).sum()
+    if total.isinf():  # perhaps only on the way
+        return torch.stack([((weight_decay / 2) ** 0.5 * p).square().sum() for p in parameters]).sum()
+    return weight_decay / 2 * total
 
 
-def l1_penalty(parameters, weight_decay):
+def l1_penalty(parameters: torch.Tensor | Iterable[torch.Tensor], weight_decay: float) -> torch.Tensor:
     r"""Return the L1 penalty.
 
     .. math:: \lambda \sum_p \|p\|_1
@@ -119,7 +136,8 @@ def l1_penalty(parameters, weight_decay):
     Returns
     -------
     Tensor of shape ()
-        Differentiable; its gradient is :math:`\lambda \operatorname{sign}(p)`, 0 at 0.
+        Differentiable; its gradient is :math:`\lambda \operatorname{sign}(p)`, 0 at 0. Infinite where it
+        overflows the dtype.
 
     Raises
     ------
@@ -134,10 +152,13 @@ def l1_penalty(parameters, weight_decay):
     tensor(0.4000)
     """
     parameters, weight_decay = _parameters(parameters), _checks.number("weight_decay", weight_decay)
-    return weight_decay * torch.stack([p.abs().sum() for p in parameters]).sum()
+    total = torch.stack([p.abs().sum() for p in parameters]).sum()
+    if total.isinf():  # perhaps only on the way
+        return torch.stack([(weight_decay * p.abs()).sum() for p in parameters]).sum()
+    return weight_decay * total
 
 
-def _parameters(parameters):
+def _parameters(parameters: torch.Tensor | Iterable[torch.Tensor]) -> list[torch.Tensor]:
     if isinstance(parameters, torch.Tensor):
         parameters = [parameters]
     try:
@@ -149,11 +170,10 @@ def _parameters(parameters):
     for parameter in parameters:
         if not isinstance(parameter, torch.Tensor):
             raise TypeError(f"parameters must be tensors, got {parameter!r}")
-        _checks.finite("parameters", parameter)
-    return parameters
+    return [_checks.finite("parameters", parameter) for parameter in parameters]
 
 
-def soft_threshold(x, threshold):
+def soft_threshold(x: Array, threshold: float) -> torch.Tensor:
     r"""Move every value towards zero by `threshold`, and stop at zero.
 
     .. math:: S_\tau(x) = \operatorname{sign}(x)\,\max(|x| - \tau, 0) = x - \min(\max(x, -\tau), \tau)

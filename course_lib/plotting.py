@@ -3,22 +3,35 @@
 Color never stands alone: classes differ in marker, lines in dash pattern.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib import cycler
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
+from numpy.typing import NDArray
 
 from course_lib import _checks
+from course_lib._checks import Array
 from course_lib.geometry import boundary_segment
 
+if TYPE_CHECKING:
+    from course_lib.training import History
+
 __all__ = ["arrows", "boundaries", "curves", "drift", "fits", "heatmap", "panels", "paths"]
+
+Limits: TypeAlias = tuple[float, float]  # of an axis, lower end first
+Names: TypeAlias = Sequence[str] | Sequence[tuple[str, ...]]
 
 # Okabe and Ito's palette, in an order that stays apart in grey as well.
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000"]
@@ -42,10 +55,12 @@ STYLE = {
 GREYS = LinearSegmentedColormap.from_list("greys", ["0.6", "1.0"])  # with edges as they are: a small file
 WIDTH = 5.6  # inches: fits a phone without letters below 9 CSS pixels
 PHONE = 9.5  # points: 9 CSS pixels on a phone of 390
+LARGEST = 1e300  # what matplotlib can draw: beyond, its margins overflow
+TALLEST = 400  # inches: at 150 dots each, what it can store
 
 
 @contextmanager
-def _style():
+def _style() -> Iterator[None]:
     """Draw in the book's style, and keep the interactive mode that loading a backend may turn on."""
     with plt.style.context(["default", STYLE]):
         yield
@@ -53,7 +68,7 @@ def _style():
     matplotlib.interactive(interactive)
 
 
-def panels(n_rows=1, *, height=3.2, **subplots):
+def panels(n_rows: int = 1, *, height: float = 3.2, **subplots: Any) -> tuple[Figure, Any]:
     """Return a figure in the book's style and its axes, one above the other.
 
     Parameters
@@ -73,7 +88,7 @@ def panels(n_rows=1, *, height=3.2, **subplots):
     Raises
     ------
     ValueError, TypeError
-        If `n_rows` is not a positive integer or `height` not positive.
+        If `n_rows` is not a positive integer or `height` not positive, or the figure would be too tall.
 
     Examples
     --------
@@ -84,11 +99,22 @@ def panels(n_rows=1, *, height=3.2, **subplots):
     """
     n_rows = _checks.count("n_rows", n_rows)
     height = _checks.number("height", height, strict=True)
+    if n_rows * height > TALLEST:
+        raise ValueError(f"n_rows x height must be at most {TALLEST} inches, got {n_rows} x {height:g}")
     with _style():
         return plt.subplots(n_rows, figsize=(WIDTH, height * n_rows), **subplots)
 
 
-def boundaries(X, y, classifiers, *, xlim, ylim, title="", ax=None):
+def boundaries(
+    X: Array,
+    y: Array,
+    classifiers: Mapping[str, tuple[Array, Array]],
+    *,
+    xlim: Limits,
+    ylim: Limits,
+    title: str = "",
+    ax: Axes | None = None,
+) -> Axes:
     """Draw labelled points of the plane and the boundaries of named classifiers.
 
     Parameters
@@ -124,10 +150,12 @@ def boundaries(X, y, classifiers, *, xlim, ylim, title="", ax=None):
     >>> [line.get_label() for line in ax.lines]
     ['bisector']
     """
+    _texts(title=title)
     X, y = _plane(X, y)
-    _checks.mapping("classifiers", classifiers, empty=True)
+    xlim, ylim = _rectangle(xlim, ylim)
+    classifiers = _classifiers(classifiers)
     with _style():
-        ax = panels(height=WIDTH * 0.75)[1] if ax is None else ax
+        ax = _axes(ax, WIDTH * 0.75)
         for index, (label, (weight, bias)) in enumerate(classifiers.items()):
             _boundary(ax, weight, bias, xlim, ylim, label=label, **_look(index))
         _points(ax, X, y)
@@ -136,7 +164,16 @@ def boundaries(X, y, classifiers, *, xlim, ylim, title="", ax=None):
     return ax
 
 
-def drift(histories, X, y, *, epochs, classifiers=None, xlim, ylim):
+def drift(
+    histories: Mapping[str, History],
+    X: Array,
+    y: Array,
+    *,
+    epochs: Sequence[int],
+    classifiers: Mapping[str, tuple[Array, Array]] | None = None,
+    xlim: Limits,
+    ylim: Limits,
+) -> NDArray[np.object_]:
     """Draw how a perceptron's boundary moved in training, and how its weights grew.
 
     Above, the boundary after each of the given epochs, fading in from the first to the last; below,
@@ -178,15 +215,17 @@ def drift(histories, X, y, *, epochs, classifiers=None, xlim, ylim):
     """
     X, y = _plane(X, y)
     _checks.mapping("histories", histories)
-    classifiers = _checks.mapping("classifiers", classifiers or {}, empty=True)
-    epochs = [_checks.count("epochs", epoch, minimum=0) for epoch in epochs]
-    shortest = min(len(history.loss) for history in histories.values())
+    xlim, ylim = _rectangle(xlim, ylim)
+    classifiers = {} if classifiers is None else _classifiers(classifiers)
+    traces = {title: _trace(title, history) for title, history in histories.items()}
+    epochs = _checks.counts("epochs", epochs, minimum=0)
+    shortest = min(len(weights) for weights, _ in traces.values())
     if not epochs or epochs != sorted(set(epochs)) or epochs[-1] >= shortest:
-        raise ValueError(f"epochs must increase and stay below {shortest}, got {epochs}")
+        raise ValueError(f"epochs must increase and stay below {shortest} of histories, got {epochs}")
     with _style():
+        axes: NDArray[np.object_]
         figure, axes = panels(2, height=2.8, ncols=len(histories), squeeze=False, sharey="row")
-        for column, (title, history) in zip(axes.T, histories.items(), strict=True):
-            weights, biases = history["linear.weight"].flatten(1), history["linear.bias"].flatten()
+        for column, (title, (weights, biases)) in zip(axes.T, traces.items(), strict=True):
             for rank, epoch in enumerate(epochs, start=1):
                 ends = epoch in (epochs[0], epochs[-1])
                 _boundary(
@@ -206,14 +245,23 @@ def drift(histories, X, y, *, epochs, classifiers=None, xlim, ylim):
                 _boundary(column[0], weight, bias, xlim, ylim, **style)
             _points(column[0], X, y)
             _frame(column[0], xlim, ylim, title)
-            column[1].plot(weights.abs().sum(dim=1), color=COLORS[0])
+            column[1].plot(weights.abs().sum(dim=1).cpu().double(), color=COLORS[0])
             column[1].set(xlabel="epoch")
         figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         axes[1, 0].set(ylabel="$|w_1| + |w_2|$", ylim=(0, None))
     return axes
 
 
-def fits(X, y, lines, *, xlabel="x", ylabel="y", title="", ax=None):
+def fits(
+    X: Array,
+    y: Array,
+    lines: Mapping[str, tuple[Array, Array]],
+    *,
+    xlabel: str = "x",
+    ylabel: str = "y",
+    title: str = "",
+    ax: Axes | None = None,
+) -> Axes:
     """Draw points and named straight lines through them.
 
     Parameters
@@ -234,7 +282,8 @@ def fits(X, y, lines, *, xlabel="x", ylabel="y", title="", ax=None):
     Raises
     ------
     ValueError, TypeError
-        If X and y are not single columns of as many rows, or a line is not two finite numbers.
+        If X and y are not single columns of as many rows, a line is not two finite numbers, or one of
+        them is too large to be drawn.
 
     Examples
     --------
@@ -244,23 +293,37 @@ def fits(X, y, lines, *, xlabel="x", ylabel="y", title="", ax=None):
     >>> [line.get_label() for line in ax.lines]
     ['a line']
     """
-    X, y = (tensor.detach().cpu().double() for tensor in _checks.rows(X, y))
+    _texts(xlabel=xlabel, ylabel=ylabel, title=title)
+    X, y = (_drawable(*item) for item in zip("Xy", _checks.rows(X, y), strict=True))
     for name, column in (("X", X), ("y", y)):
         if column.ndim != 2 or column.shape[1] != 1:
             raise ValueError(f"{name} must have one column, got shape {tuple(column.shape)}")
     ends = torch.stack([X.min(), X.max()])
-    lines = {k: _pair(f"lines[{k!r}]", v, 1) for k, v in _checks.mapping("lines", lines, empty=True).items()}
+    heights = {}
+    for label, line in _checks.mapping("lines", lines, empty=True).items():
+        weight, bias = _pair(f"lines[{label!r}]", line, 1)
+        heights[label] = _drawable(f"lines[{label!r}] over X", weight * ends + bias)
     with _style():
-        ax = panels()[1] if ax is None else ax
+        ax = _axes(ax)
         ax.scatter(X, y, color="0.35", s=18, label="data")
-        for index, (label, (weight, bias)) in enumerate(lines.items()):
-            ax.plot(ends, weight * ends + bias, label=label, **_look(index))
+        for index, (label, height) in enumerate(heights.items()):
+            ax.plot(ends, height, label=label, **_look(index))
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
         ax.legend(loc="best")
     return ax
 
 
-def curves(series, *, xlabel, ylabel, references=None, xscale="linear", yscale="linear", title="", ax=None):
+def curves(
+    series: Mapping[str, tuple[Array, Array]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    references: Mapping[str, float] | None = None,
+    xscale: Literal["linear", "log"] = "linear",
+    yscale: Literal["linear", "log"] = "linear",
+    title: str = "",
+    ax: Axes | None = None,
+) -> Axes:
     """Draw named curves, with named horizontal lines to compare them with.
 
     Parameters
@@ -283,7 +346,8 @@ def curves(series, *, xlabel, ylabel, references=None, xscale="linear", yscale="
     Raises
     ------
     ValueError, TypeError
-        If a curve is not two finite vectors of equal length, or a scale is another.
+        If a curve is not two finite vectors of equal length, has nothing above 0 on a log scale or more
+        than can be drawn, a reference is not finite, or a scale is another.
 
     Examples
     --------
@@ -292,23 +356,26 @@ def curves(series, *, xlabel, ylabel, references=None, xscale="linear", yscale="
     >>> ax.get_ylabel()
     'area (m²)'
     """
+    _texts(xlabel=xlabel, ylabel=ylabel, title=title)
     _checks.mapping("series", series)
     for name, scale in (("xscale", xscale), ("yscale", yscale)):
-        if scale not in ("linear", "log"):
-            raise ValueError(f'{name} must be "linear" or "log", got {scale!r}')
+        _checks.choice(name, scale, ("linear", "log"))
+    pairs = {label: _curve(f"series[{label!r}]", pair, xscale, yscale) for label, pair in series.items()}
+    heights = {}
+    references = {} if references is None else _checks.mapping("references", references, empty=True)
+    for label, height in references.items():
+        name, minimum = f"references[{label!r}]", -math.inf if yscale == "linear" else 0.0
+        heights[label] = _checks.number(name, height, minimum=minimum, strict=yscale == "log")
+        _drawable(name, height)
     with _style():
-        ax = panels()[1] if ax is None else ax
-        for index, (label, (x, y)) in enumerate(series.items()):
-            x, y = _checks.finite(f"x of {label!r}", x, ndim=1), _checks.finite(f"y of {label!r}", y, ndim=1)
-            if len(x) != len(y):
-                raise ValueError(f"series {label!r} must have as many x as y, got {len(x)} and {len(y)}")
-            ax.plot(x.detach(), y.detach(), label=label, **_look(index))
+        ax = _axes(ax)
+        for index, (label, (x, y)) in enumerate(pairs.items()):
+            ax.plot(x, y, label=label, **_look(index))
         ax.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale, title=title)
-        for label, height in (references or {}).items():
-            height = _checks.number(f"references[{label!r}]", height, minimum=-float("inf"))
+        for label, height in heights.items():
             ax.axhline(height, color="0.25", linestyle=":", linewidth=1.4)
-            place = {"xy": (1.01, height), "xycoords": ("axes fraction", "data"), "va": "center"}
-            ax.annotate(label, **place, fontsize=9, color="0.25")
+            place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center"}
+            ax.annotate(label, (1.01, height), **place, fontsize=9, color="0.25")
         if len(series) > 2:
             _legend_below(ax, 0.21)
         elif len(series) == 2:
@@ -316,7 +383,19 @@ def curves(series, *, xlabel, ylabel, references=None, xscale="linear", yscale="
     return ax
 
 
-def paths(x, y, values, points, *, xlabel, ylabel, title="", levels=14, steps=False, ax=None):
+def paths(
+    x: Array,
+    y: Array,
+    values: Array,
+    points: Mapping[str, Array],
+    *,
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    levels: int = 14,
+    steps: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw paths over the map of a function of two parameters, both to the same scale.
 
     Parameters
@@ -344,7 +423,7 @@ def paths(x, y, values, points, *, xlabel, ylabel, title="", levels=14, steps=Fa
     Raises
     ------
     ValueError, TypeError
-        If a shape or an axis is not as described.
+        If a shape or an axis is not as described, or a number is too large to be drawn.
 
     Examples
     --------
@@ -357,20 +436,21 @@ def paths(x, y, values, points, *, xlabel, ylabel, title="", levels=14, steps=Fa
     >>> ax.get_legend_handles_labels()[1]
     ['straight']
     """
-    x, y = _checks.axis("x", x), _checks.axis("y", y)
-    values = _checks.finite("values", values, ndim=2).detach()
+    _texts(xlabel=xlabel, ylabel=ylabel, title=title)
+    x, y = _drawable("x", _checks.axis("x", x)), _drawable("y", _checks.axis("y", y))
+    values = _drawable("values", values, ndim=2)
     if values.shape != (len(y), len(x)):
-        raise ValueError(f"values must have shape {(len(y), len(x))}, got {tuple(values.shape)}")
+        raise ValueError(f"values must have shape {(len(y), len(x))}, by y and x, got {tuple(values.shape)}")
     levels = _checks.count("levels", levels, minimum=2)
     marker = "." if _checks.flag("steps", steps) else None
     tracks = {}
     for label, track in _checks.mapping("points", points, empty=True).items():
-        tracks[label] = _checks.finite(f"points[{label!r}]", track, ndim=2).detach().cpu().double()
+        tracks[label] = _drawable(f"points[{label!r}]", track, ndim=2)
         if tracks[label].shape[1] != 2:
             raise ValueError(f"points[{label!r}] must have 2 columns, got {tracks[label].shape[1]}")
-    x, y, values = (tensor.cpu().double().numpy() for tensor in (x, y, values))
+    x, y, values = (tensor.numpy() for tensor in (x, y, values))
     with _style():
-        ax = panels(height=WIDTH * 0.7)[1] if ax is None else ax
+        ax = _axes(ax, WIDTH * 0.7)
         ax.grid(False)
         ax.contourf(x, y, values, levels=levels, cmap=GREYS, antialiased=False)
         ax.contour(x, y, values, levels=levels, colors="0.5", linewidths=0.4, antialiased=False)
@@ -384,7 +464,7 @@ def paths(x, y, values, points, *, xlabel, ylabel, title="", levels=14, steps=Fa
     return ax
 
 
-def arrows(vectors, ax):
+def arrows(vectors: Mapping[str, tuple[Array, Array]], ax: Axes) -> Axes:
     """Draw named arrows into axes that show a plane, such as those of `paths`.
 
     Parameters
@@ -415,14 +495,16 @@ def arrows(vectors, ax):
     exact = {"arrowstyle": "->", "linewidth": 2, "shrinkA": 0, "shrinkB": 0, "clip_box": ax.bbox}
     with _style():
         for index, (label, ends) in enumerate(vectors.items()):
-            ax.annotate("", ends[1], ends[0], arrowprops={**exact, **_look(index)}, annotation_clip=False)
+            start, end = ends.tolist()
+            arrow = ax.annotate("", end, start, arrowprops={**exact, **_look(index)}, annotation_clip=False)
+            arrow.set_in_layout(False)
             ax.update_datalim(ends)
             ax.plot(*ends[:1].T, label=label, **_look(index))
         _legend_below(ax)
     return ax
 
 
-def heatmap(values, rows, columns, *, title="", ax=None):
+def heatmap(values: Array, rows: Names, columns: Names, *, title: str = "", ax: Axes | None = None) -> Axes:
     """Draw a table of positive numbers as colors on a log scale, with the power of ten in every cell.
 
     Parameters
@@ -453,6 +535,7 @@ def heatmap(values, rows, columns, *, title="", ax=None):
     >>> [text.get_text() for text in ax.texts[:4]]
     ['-16', '-7', '0', '-8']
     """
+    _texts(title=title)
     values = _checks.finite("values", values, ndim=2).detach().cpu().double()
     if (values < 0).any():
         raise ValueError(f"values must be >= 0, got {values.min().item():g}")
@@ -461,11 +544,12 @@ def heatmap(values, rows, columns, *, title="", ax=None):
     powers = values.log10().numpy()
     levels = len(columns[0])
     with _style():
-        ax = panels(height=0.2 * (len(rows) + levels + 2))[1] if ax is None else ax
+        ax = _axes(ax, 0.2 * (len(rows) + levels + 2))
         ax.grid(False)
         colors = plt.get_cmap("YlGnBu").with_extremes(bad="white")
-        image = ax.imshow(np.ma.masked_invalid(powers), cmap=colors, aspect="auto")
-        light = image.to_rgba(image.get_array())[..., :3] ** 2.2 @ (0.2126, 0.7152, 0.0722)
+        shown = np.ma.masked_invalid(powers)
+        image = ax.imshow(shown, cmap=colors, aspect="auto")
+        light = image.to_rgba(shown)[..., :3] ** 2.2 @ (0.2126, 0.7152, 0.0722)
         for (row, column), power in np.ndenumerate(powers):
             text = f"{round(power):+d}" if math.isfinite(power) else "0"
             color = "white" if light[row, column] < 0.18 else "black"  # whose contrast is higher
@@ -473,7 +557,11 @@ def heatmap(values, rows, columns, *, title="", ax=None):
         for level in range(levels):
             for name, group in groupby(range(len(columns)), key=lambda k: columns[k][: level + 1]):
                 group = list(group)
-                place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "center"}
+                place: dict[str, Any] = {
+                    "xycoords": ("data", "axes fraction"),
+                    "textcoords": "offset points",
+                    "ha": "center",
+                }
                 offset = (0, 4 + 1.3 * PHONE * (levels - 1 - level))
                 ax.annotate(name[-1], (np.mean(group), 1), offset, **place, fontsize=PHONE)
                 if level < levels - 1 and group[0] > 0:
@@ -485,23 +573,75 @@ def heatmap(values, rows, columns, *, title="", ax=None):
     return ax
 
 
-def _names(name, value, n_names):
+def _axes(ax: Axes | None, height: float = 3.2) -> Axes:
+    """Return `ax`, or new axes where it is None."""
+    if ax is None:
+        new: Axes = panels(height=height)[1]
+        return new
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be Axes of matplotlib, got {ax!r}")
+    return ax
+
+
+def _texts(**texts: str) -> None:
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise TypeError(f"{name} must be a string, got {text!r}")
+
+
+def _drawable(name: str, value: Array, ndim: int | None = None) -> torch.Tensor:
+    """Return `value` in float64, small enough for matplotlib to compute with."""
+    values = _checks.finite(name, value, ndim).detach().cpu().double()
+    if values.abs().max() > LARGEST:
+        raise ValueError(f"{name} must be at most {LARGEST:g} in size to be drawn")
+    return values
+
+
+def _classifiers(value: Mapping[str, tuple[Array, Array]]) -> dict[str, tuple[Array, Array]]:
+    """Return pairs of weight and bias that have a boundary."""
+    pairs = {}
+    for label, pair in _checks.mapping("classifiers", value, empty=True).items():
+        with _checks.within(f"classifiers[{label!r}]"):
+            weight, bias = pair
+            boundary_segment(weight, bias, (0.0, 1.0), (0.0, 1.0))
+        pairs[label] = weight, bias
+    return pairs
+
+
+def _names(name: str, value: Names, n_names: int) -> list[tuple[str, ...]]:
     """Return as many tuples of strings, all of one length."""
     try:
-        names = [(entry,) if isinstance(entry, str) else tuple(entry) for entry in value]
+        names: list[tuple[Any, ...]] = [
+            (entry,) if isinstance(entry, str) else tuple(entry) for entry in value
+        ]
     except TypeError:
         names = [(value,)]
     if not all(isinstance(part, str) for entry in names for part in entry):
         raise TypeError(f"{name} must be strings or tuples of strings, got {value!r}")
     if len(names) != n_names or len({len(entry) for entry in names}) != 1 or not names[0]:
-        raise ValueError(f"{name} must be {n_names} names with as many parts each, got {names}")
+        raise ValueError(
+            f"{name} must be {n_names} names, as values has {name}, with as many parts each, got {names}"
+        )
     return names
 
 
-def _pair(name, value, size):
+def _curve(name: str, pair: tuple[Array, Array], *scales: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return x and y of a curve that can be drawn on these scales."""
+    with _checks.within(name):
+        x, y = pair
+        x, y = _drawable("x", x, ndim=1), _drawable("y", y, ndim=1)
+        if len(x) != len(y):
+            raise ValueError(f"there must be as many x as y, got {len(x)} and {len(y)}")
+        for values, scale in zip((x, y), scales, strict=True):
+            if scale == "log" and not (values > 0).any():
+                raise ValueError("something must be above 0 on a log scale")
+    return x, y
+
+
+def _pair(name: str, value: Iterable[Array], size: int) -> torch.Tensor:
     """Return both parts of `value`, of as many finite numbers each, as a tensor of shape (2, size)."""
     try:
-        parts = [_checks.finite(name, part).detach().cpu().double().flatten() for part in value]
+        parts = [_drawable(name, part).flatten() for part in value]
     except TypeError as error:
         raise TypeError(f"{name} must be two parts of {size} real number(s) each, got {value!r}") from error
     if [len(part) for part in parts] != [size, size]:
@@ -509,36 +649,58 @@ def _pair(name, value, size):
     return torch.stack(parts)
 
 
-def _look(index):
+def _look(index: int) -> dict[str, Any]:
     """Return the color and the dash pattern of the line of this number."""
     return {"color": COLORS[index % 6], "linestyle": DASHES[index % 6]}
 
 
-def _legend_below(ax, distance=0.16):
+def _legend_below(ax: Axes, distance: float = 0.16) -> None:
     if ax.get_aspect() == 1:  # the flatter the axes, the less is a part of their height
         distance = max(distance, 0.095 * np.ptp(ax.get_xlim()) / np.ptp(ax.get_ylim()))
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -distance), ncols=2)
 
 
-def _plane(X, y):
-    X, y = _checks.samples(X, y)
+def _plane(X: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:
+    X, y = (tensor.cpu() for tensor in _checks.samples(X, y))
     if X.shape[1] != 2:
         raise ValueError(f"X must have 2 features to be drawn, got {X.shape[1]}")
     return X, y
 
 
-def _points(ax, X, y):
+def _trace(title: str, history: History) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the weights, shape (n_epochs, 2), and the biases, shape (n_epochs,), of a perceptron."""
+    with _checks.within(f"histories[{title!r}]"):
+        weights = _checks.finite("linear.weight", history["linear.weight"]).detach().flatten(1)
+        biases = _checks.finite("linear.bias", history["linear.bias"]).detach().flatten()
+        if weights.shape != (len(history.loss), 2) or len(biases) != len(weights):
+            shapes = f"{tuple(weights.shape)}, {tuple(biases.shape)} and {tuple(history.loss.shape)}"
+            raise ValueError(f"weights, biases and losses must fit a line an epoch, got shapes {shapes}")
+        if (weights == 0).all(dim=1).any():
+            raise ValueError("linear.weight must not be zero")
+        _drawable("linear.weight", weights)
+    return weights, biases
+
+
+def _rectangle(xlim: Limits, ylim: Limits) -> tuple[Limits, Limits]:
+    limits = []
+    for name, limit in (("xlim", xlim), ("ylim", ylim)):
+        lower, upper = _drawable(name, _checks.interval(name, limit)).tolist()
+        limits.append((lower, upper))
+    return limits[0], limits[1]
+
+
+def _points(ax: Axes, X: torch.Tensor, y: torch.Tensor) -> None:
     for label, marker, color in ((1, "o", COLORS[0]), (0, "s", COLORS[1])):
-        chosen = X[y == label]
-        style = {"marker": marker, "color": color, "edgecolor": "white", "s": 70, "zorder": 3}
+        chosen = X[y == label].double()
+        style: dict[str, Any] = {"marker": marker, "color": color, "edgecolor": "white", "s": 70, "zorder": 3}
         ax.scatter(chosen[:, 0], chosen[:, 1], label=f"label {label}", **style)
 
 
-def _boundary(ax, weight, bias, xlim, ylim, **style):
+def _boundary(ax: Axes, weight: Array, bias: Array, xlim: Limits, ylim: Limits, **style: Any) -> None:
     ends = boundary_segment(weight, bias, xlim, ylim)
-    x, y = ([], []) if ends is None else ends.T
+    x, y = ([], []) if ends is None else ends.cpu().T
     ax.plot(x, y, **style)
 
 
-def _frame(ax, xlim, ylim, title):
+def _frame(ax: Axes, xlim: Limits, ylim: Limits, title: str) -> None:
     ax.set(xlim=xlim, ylim=ylim, xlabel="$x_1$", ylabel="$x_2$", title=title, aspect="equal")

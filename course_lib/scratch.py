@@ -1,36 +1,45 @@
 """Models by hand, in matrix form: what torch does, without its gradients and optimizers."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from course_lib import _checks
+from course_lib._checks import Array
 from course_lib.geometry import augment
 
 __all__ = ["linear_descent", "logistic_cost", "logistic_descent", "logistic_sweep"]
+
+Matrix: TypeAlias = NDArray[np.floating]  # or a stack of them
+Moments: TypeAlias = tuple[int, Matrix | float, Matrix | float]  # of Adam: the step, M and S
 
 CHUNK = 2**18  # entries of the largest matrix of a sweep: it has to stay in the cache
 
 
 def linear_descent(
-    X,
-    Y,
-    start,
+    X: Array,
+    Y: Array,
+    start: Array,
     *,
-    lr,
-    n_epochs,
-    batch_size=None,
-    optimizer="SGD",
-    weight_decay=0.0,
-    decay_bias=False,
-    momentum=0.0,
-    dampening=0.0,
-    nesterov=False,
-    betas=(0.9, 0.999),
-    eps=1e-8,
-    reduction="mean",
-):
+    lr: float,
+    n_epochs: int,
+    batch_size: int | None = None,
+    optimizer: Literal["SGD", "SGDW", "Adam", "AdamW"] = "SGD",
+    weight_decay: float = 0.0,
+    decay_bias: bool = False,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    nesterov: bool = False,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> Matrix:
     r"""Run linear regression with several targets, as nn.Linear, MSELoss and an optimizer of torch would.
 
     With :math:`\Theta = (W; b)`, and the rows (x, 1) of a batch and their targets in Z and Y,
@@ -114,18 +123,17 @@ def linear_descent(
     if X.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"X must be float32 or float64, got {X.dtype}")
     if len(Y) != len(X):
-        raise ValueError(f"Y must have one row a sample, {len(X)}, got {len(Y)}")
+        raise ValueError(f"X and Y must have as many rows, got {len(X)} and {len(Y)}")
     if start.shape != (X.shape[1] + 1, Y.shape[1]):
         expected = (X.shape[1] + 1, Y.shape[1])
-        raise ValueError(f"start must have shape {expected}, got {tuple(start.shape)}")
+        raise ValueError(f"start must have shape {expected}, by X and Y, got {tuple(start.shape)}")
     lr = _checks.number("lr", lr, strict=True)
     n_epochs = _checks.count("n_epochs", n_epochs)
     batch_size = len(X) if batch_size is None else _checks.count("batch_size", batch_size)
     weight_decay = _checks.number("weight_decay", weight_decay)
     _checks.flag("decay_bias", decay_bias)
     direction = _direction(optimizer, momentum, dampening, nesterov, betas, eps)
-    if reduction not in ("mean", "sum"):
-        raise ValueError(f'reduction must be "mean" or "sum", got {reduction!r}')
+    _checks.choice("reduction", reduction, ("mean", "sum"))
 
     Z, Y, theta = (tensor.to(X).cpu().numpy() for tensor in (augment(X), Y, start))
     path, state = [], None
@@ -145,12 +153,14 @@ def linear_descent(
             theta = theta - lr * step
             path.append(theta)
     path = np.stack(path)
-    if not np.isfinite(path).all():
-        raise ValueError(f"lr = {lr:g} lets the parameters grow without bound; a smaller one may help")
+    if state is None or not np.isfinite(path).all() or not np.isfinite(state[-1]).all():  # Adam's: a square
+        raise _unbounded(lr, "X, Y, start, weight_decay or momentum")
     return path
 
 
-def logistic_cost(X, y, theta, *, weight_decay=0.0, decay_bias=True):
+def logistic_cost(
+    X: Array, y: Array, theta: Array, *, weight_decay: float = 0.0, decay_bias: bool = True
+) -> np.float64 | NDArray[np.float64]:
     r"""Return the mean logistic loss plus the L2 penalty, for one or many parameter vectors.
 
     .. math:: J(\theta) = \frac1n\sum_i \log\bigl(1 + e^{-z_i \cdot \theta}\bigr)
@@ -187,18 +197,30 @@ def logistic_cost(X, y, theta, *, weight_decay=0.0, decay_bias=True):
     Z = _signed_rows(X, y)
     theta = _checks.finite("theta", theta).detach().cpu().double().numpy()
     if theta.ndim not in (1, 2) or theta.shape[-1] != Z.shape[1]:
-        raise ValueError(f"theta must have {Z.shape[1]} entries, weights and bias, got shape {theta.shape}")
+        expected = f"{Z.shape[1]} entries, weights for X and bias"
+        raise ValueError(f"theta must have {expected}, got shape {theta.shape}")
     weight_decay = _checks.number("weight_decay", weight_decay)
     penalized = theta if _checks.flag("decay_bias", decay_bias) else theta[..., :-1]
     with np.errstate(over="ignore", invalid="ignore"):
         loss = np.logaddexp(0, -theta @ Z.T).mean(axis=-1)
-        cost = loss + weight_decay / 2 * (penalized**2).sum(axis=-1)
-    if not np.isfinite(cost).all():
-        raise ValueError("theta is too large for float64: its cost is not finite")
+        cost: np.float64 | NDArray[np.float64] = loss + weight_decay / 2 * (penalized**2).sum(axis=-1)
+        reach = abs(Z).max() * abs(theta).max() * Z.shape[1]  # beyond float64 even signs are lost
+    if not (np.isfinite(cost).all() and np.isfinite(reach)):
+        raise ValueError("theta is too large for float64: its cost is not finite, by X or weight_decay")
     return cost
 
 
-def logistic_descent(X, y, *, lr, n_steps, weight_decay=0.0, decay_bias=True, start=None, record=None):
+def logistic_descent(
+    X: Array,
+    y: Array,
+    *,
+    lr: float,
+    n_steps: int,
+    weight_decay: float = 0.0,
+    decay_bias: bool = True,
+    start: Array | None = None,
+    record: Sequence[int] | None = None,
+) -> NDArray[np.float64]:
     r"""Run full-batch gradient descent on the logistic loss, as torch.optim.SGD would.
 
     With :math:`\theta = (w, b)`, rows :math:`z_i = s_i(x_i, 1)` and :math:`s_i = 2y_i - 1`, a step is
@@ -253,13 +275,12 @@ def logistic_descent(X, y, *, lr, n_steps, weight_decay=0.0, decay_bias=True, st
     if start is not None:
         start = _checks.finite("start", start, ndim=1).detach().cpu().double().numpy()
         if len(start) != len(theta):
-            raise ValueError(f"start must have {len(theta)} entries, weights and bias, got {len(start)}")
+            expected = f"{len(theta)} entries, weights for X and bias"
+            raise ValueError(f"start must have {expected}, got {len(start)}")
         theta += start
-    record = np.arange(1, n_steps + 1) if record is None else np.array(record)
-    if record.ndim != 1 or (record.size and record.dtype.kind not in "iu"):
-        raise TypeError(f"record must be a sequence of integers, got {record!r}")
-    if record.size == 0 or record[0] < 1 or record[-1] > n_steps or (np.diff(record) <= 0).any():
-        raise ValueError(f"record must increase from 1 or more to n_steps or less, got {record.tolist()}")
+    record = list(range(1, n_steps + 1)) if record is None else _checks.counts("record", record)
+    if not record or record[-1] > n_steps or record != sorted(set(record)):
+        raise ValueError(f"record must increase from 1 or more to n_steps or less, got {record}")
 
     keep = np.full(n_parameters, 1 - lr * weight_decay)
     if not decay_bias:
@@ -273,12 +294,16 @@ def logistic_descent(X, y, *, lr, n_steps, weight_decay=0.0, decay_bias=True, st
                 wrong = 1 / (1 + np.exp(Z @ theta))
                 theta = keep * theta + ascent @ wrong
             done, recorded[row] = stop, theta
-    if not np.isfinite(recorded).all():
-        raise ValueError(f"lr = {lr:g} lets the parameters grow without bound; a smaller one may help")
+        largest = abs(Z).max()  # beyond float64 even the sign of a row times theta is lost
+        reach = largest * np.maximum(lr * largest, abs(recorded).max()) * n_parameters
+    if not np.isfinite(reach):
+        raise _unbounded(lr, "X, start or weight_decay")
     return recorded
 
 
-def logistic_sweep(X, y, weight_decays, *, lr, n_steps, decay_bias=True):
+def logistic_sweep(
+    X: Array, y: Array, weight_decays: Array, *, lr: float, n_steps: int, decay_bias: bool = True
+) -> Matrix:
     r"""Run `logistic_descent` from zero for many weight decays at once.
 
     The parameters of all runs are the columns of one matrix, so that a step is two matrix products. Runs
@@ -330,56 +355,74 @@ def logistic_sweep(X, y, weight_decays, *, lr, n_steps, decay_bias=True):
     Z = (1 - 2 * y[:, None]) * augment(X)
     ascent = Z.T.contiguous() * (-lr / len(Z))
     theta = X.new_zeros(Z.shape[1], len(weight_decays))
-    for runs in torch.arange(len(weight_decays)).split(max(1, CHUNK // len(Z))):
-        part = X.new_zeros(Z.shape[1], len(runs))
-        keep = (1 - lr * weight_decays[runs]).expand_as(part).clone()
+    at_once = max(1, CHUNK // len(Z))
+    for first, decays in zip(range(0, theta.shape[1], at_once), weight_decays.split(at_once), strict=True):
+        part = X.new_zeros(Z.shape[1], len(decays))
+        keep = (1 - lr * decays).expand_as(part).clone()
         if not decay_bias:
             keep[-1] = 1.0
-        wrong = Z.new_empty(len(Z), len(runs))
+        wrong = Z.new_empty(len(Z), len(decays))
         for _ in range(n_steps):
             torch.mm(Z, part, out=wrong).sigmoid_()
             part.mul_(keep).addmm_(ascent, wrong)
-        theta[:, runs] = part
-    if not theta.isfinite().all():
-        raise ValueError(f"lr = {lr:g} lets the parameters grow without bound; a smaller one may help")
+        theta[:, first : first + at_once] = part
+    largest = Z.abs().max()  # beyond its dtype even the sign of a row times theta is lost
+    if not torch.isfinite(largest * torch.maximum(lr * largest, theta.abs().max()) * len(theta)):
+        raise _unbounded(lr, "X or weight_decays")
     return theta.T.contiguous().cpu().numpy()
 
 
-def _direction(optimizer, momentum, dampening, nesterov, betas, eps):
+def _unbounded(lr: float, others: str) -> ValueError:
+    reason = f"lr = {lr:g} lets the parameters grow without bound"
+    return ValueError(f"{reason}; a smaller one may help, unless {others} is too large")
+
+
+def _direction(
+    optimizer: str,
+    momentum: float,
+    dampening: float,
+    nesterov: bool,
+    betas: tuple[float, float],
+    eps: float,
+) -> Callable[[Matrix, Any], tuple[Matrix, Any]]:
     """Return the function of the optimizer: gradient and state (None at first) -> direction and state."""
-    if optimizer not in ("SGD", "SGDW", "Adam", "AdamW"):
-        raise ValueError(f'optimizer must be "SGD", "SGDW", "Adam" or "AdamW", got {optimizer!r}')
+    _checks.choice("optimizer", optimizer, ("SGD", "SGDW", "Adam", "AdamW"))
     momentum = _checks.number("momentum", momentum)
     dampening = _checks.number("dampening", dampening)
     if _checks.flag("nesterov", nesterov) and (momentum == 0 or dampening != 0):
         raise ValueError("nesterov needs momentum above 0 and no dampening")
     if not isinstance(betas, (tuple, list)) or len(betas) != 2:
         raise TypeError(f"betas must be two numbers, got {betas!r}")
-    betas = tuple(_checks.number("betas", beta) for beta in betas)
-    if max(betas) >= 1:
-        raise ValueError(f"betas must be below 1, got {betas}")
+    beta1, beta2 = (_checks.number("betas", beta) for beta in betas)
+    if max(beta1, beta2) >= 1:
+        raise ValueError(f"betas must be below 1, got {(beta1, beta2)}")
     eps = _checks.number("eps", eps, strict=True)
     if optimizer.startswith("SGD"):
-        if (betas, eps) != ((0.9, 0.999), 1e-8):
+        if (beta1, beta2, eps) != (0.9, 0.999, 1e-8):
             raise ValueError(f"betas and eps belong to Adam and AdamW, got optimizer={optimizer!r}")
         return partial(_sgd, momentum=momentum, dampening=dampening, nesterov=nesterov)
     if momentum or dampening:
         raise ValueError(f"momentum and dampening belong to SGD and SGDW, got optimizer={optimizer!r}")
-    return partial(_adam, betas=betas, eps=eps)
+    return partial(_adam, betas=(beta1, beta2), eps=eps)
 
 
-def _sgd(G, V, *, momentum, dampening, nesterov):
+def _sgd(
+    G: Matrix, V: Matrix | None, *, momentum: float, dampening: float, nesterov: bool
+) -> tuple[Matrix, Matrix]:
     V = G if V is None or momentum == 0 else momentum * V + (1 - dampening) * G
     return (G + momentum * V if nesterov else V), V
 
 
-def _adam(G, state, *, betas, eps):
+def _adam(
+    G: Matrix, state: Moments | None, *, betas: tuple[float, float], eps: float
+) -> tuple[Matrix, Moments]:
     (beta1, beta2), (t, M, S) = betas, state or (0, 0.0, 0.0)
     t, M, S = t + 1, beta1 * M + (1 - beta1) * G, beta2 * S + (1 - beta2) * G**2
     return (M / (1 - beta1**t)) / (np.sqrt(S / (1 - beta2**t)) + eps), (t, M, S)
 
 
-def _signed_rows(X, y):
+def _signed_rows(X: Array, y: Array) -> NDArray[np.float64]:
     """Return the rows (x, 1), their sign turned for label 0, so that larger is better for all."""
     X, y = (tensor.cpu().double().numpy() for tensor in _checks.samples(X, y))
-    return np.column_stack([X, np.ones(len(X))]) * (2 * y - 1)[:, None]
+    Z: NDArray[np.float64] = np.column_stack([X, np.ones(len(X))]) * (2 * y - 1)[:, None]
+    return Z

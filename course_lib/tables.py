@@ -1,11 +1,13 @@
 """Tables as plain text, so that a notebook's numbers can be compared and checked."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 
 __all__ = ["table"]
 
 
-def table(rows):
+def table(rows: Iterable[Mapping[str, object]]) -> str:
     """Return rows as an aligned text table, ready to print.
 
     Parameters

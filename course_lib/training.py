@@ -1,12 +1,19 @@
 """One training loop, and the history it returns."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
+from torch.optim import Optimizer
 
 from course_lib import _checks
+from course_lib._checks import Array, Loss
 
 __all__ = ["History", "train"]
 
@@ -28,11 +35,20 @@ class History:
     loss: torch.Tensor
     parameters: dict[str, torch.Tensor]
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> torch.Tensor:
         return self.parameters[name]
 
 
-def train(model, X, y, optimizer, *, loss_fn=F.binary_cross_entropy, n_epochs=101, batch_size=None):
+def train(
+    model: nn.Module,
+    X: Array,
+    y: Array,
+    optimizer: Optimizer,
+    *,
+    loss_fn: Loss = F.binary_cross_entropy,
+    n_epochs: int = 101,
+    batch_size: int | None = None,
+) -> History:
     r"""Train a model in place with any torch optimizer, and record every epoch.
 
     Each step is the usual one: ``optimizer.zero_grad()``, ``loss_fn(model(X), y).backward()``,
@@ -63,8 +79,9 @@ def train(model, X, y, optimizer, *, loss_fn=F.binary_cross_entropy, n_epochs=10
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of its range, X or y is not finite, the optimizer holds no parameter
-        of `model` or has a learning rate that is not positive, or the loss stops being finite.
+        If an argument is out of its range, X, y or a parameter of `model` is not finite, the optimizer
+        holds no parameter of `model` or has a learning rate that is not positive, a step on
+        ``loss_fn(model(X), y)`` fails or would broadcast y, or the loss stops being finite.
 
     Examples
     --------
@@ -85,15 +102,24 @@ def train(model, X, y, optimizer, *, loss_fn=F.binary_cross_entropy, n_epochs=10
     n_epochs = _checks.count("n_epochs", n_epochs)
     batch_size = len(X) if batch_size is None else _checks.count("batch_size", batch_size)
 
-    losses = torch.empty(n_epochs, dtype=torch.float64)
+    losses = torch.empty(n_epochs, dtype=torch.float64, device="cpu")
     traces = {name: p.new_empty((n_epochs, *p.shape)) for name, p in model.named_parameters()}
     for epoch in range(n_epochs):
         total = 0.0
         for X_batch, y_batch in zip(X.split(batch_size), y.split(batch_size), strict=True):
-            loss = optimizer.step(lambda X=X_batch, y=y_batch: _gradients(model, X, y, optimizer, loss_fn))
+            closure = partial(_gradients, model, X_batch, y_batch, optimizer, loss_fn)
+            try:
+                with _checks.within("optimizer.step() for loss_fn(model(X), y)"):
+                    loss: Any = optimizer.step(closure)
+            except ValueError:
+                _check_finite(model)  # binary_cross_entropy refuses NaN with an error of its own
+                raise
             total += loss.item() * len(X_batch)
         if not math.isfinite(total):
-            raise ValueError(f"optimizer: the loss is {total} at epoch {epoch}; a smaller lr may help")
+            raise ValueError(
+                f"optimizer: the loss is {total} at epoch {epoch}; a smaller lr may help, "
+                "unless it is loss_fn(model(X), y) itself that overflows"
+            )
         losses[epoch] = total / len(X)
         for name, parameter in model.named_parameters():
             traces[name][epoch] = parameter.detach()
@@ -101,25 +127,28 @@ def train(model, X, y, optimizer, *, loss_fn=F.binary_cross_entropy, n_epochs=10
     return History(losses, traces)
 
 
-def _gradients(model, X, y, optimizer, loss_fn):
+def _gradients(
+    model: nn.Module, X: torch.Tensor, y: torch.Tensor, optimizer: Optimizer, loss_fn: Loss
+) -> Any:  # a Tensor, where the annotations of torch's optimizers ask for a float
     """Return the loss of a batch and leave its gradients in the model."""
     optimizer.zero_grad()
-    try:
-        loss = loss_fn(model(X), y)
-    except RuntimeError:
-        _check_finite(model)  # binary_cross_entropy refuses NaN with an error of its own
-        raise
+    prediction = model(X)
+    _checks.targets(loss_fn, prediction.shape, y)
+    loss = loss_fn(prediction, y)
     loss.backward()
     return loss
 
 
-def _check_finite(model):
+def _check_finite(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
-            raise ValueError(f"optimizer: {name} is no longer finite; a smaller lr may help")
+            raise ValueError(
+                f"optimizer: {name} is no longer finite; a smaller lr may help, "
+                "unless it is the gradient of loss_fn(model(X), y) that overflows"
+            )
 
 
-def _check_model(model, optimizer):
+def _check_model(model: nn.Module, optimizer: Optimizer) -> None:
     _checks.module("model", model)
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {optimizer!r}")
@@ -127,4 +156,8 @@ def _check_model(model, optimizer):
     if not held & {id(p) for p in model.parameters()}:
         raise ValueError("optimizer must hold parameters of model, got those of another")
     for group in optimizer.param_groups:
-        _checks.number("optimizer's lr", float(group["lr"]), strict=True)
+        with _checks.within("optimizer"):
+            _checks.number("optimizer's lr", float(group["lr"]), strict=True)
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise ValueError(f"model must be finite, got NaN or infinity in {name}")

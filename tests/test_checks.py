@@ -176,3 +176,54 @@ def test_axis_increases(values):
     assert _checks.axis("xs", [1, 2]).tolist() == [1, 2]
     with pytest.raises(ValueError, match="xs must increase and have two values"):
         _checks.axis("xs", values)
+
+
+@pytest.mark.parametrize("error", [TypeError, ValueError, RuntimeError, AttributeError, KeyError])
+def test_within_names_where_an_error_came_from(error):
+    expected = TypeError if error is TypeError else ValueError
+    with (
+        pytest.raises(expected, match=r"^series\['a'\]: .*too long") as raised,
+        _checks.within("series['a']"),
+    ):
+        raise error("too long")
+    assert isinstance(raised.value.__cause__, error)
+
+
+def test_interval_wants_two_increasing_numbers():
+    assert _checks.interval("xlim", (0, 2.5)).tolist() == [0.0, 2.5]
+    for limits in ([1.0, 1.0], [2.0, 1.0], [1.0, 2.0, 3.0]):
+        with pytest.raises(ValueError, match="xlim must be two increasing numbers"):
+            _checks.interval("xlim", limits)
+
+
+@pytest.mark.parametrize("values", [[1, 3], (1, 3), range(1, 4, 2), np.array([1, 3]), torch.tensor([1, 3])])
+def test_counts_takes_sequences_of_every_kind(values):
+    assert _checks.counts("record", values) == [1, 3]
+
+
+@pytest.mark.parametrize("values", [None, 3, torch.tensor(3), [1.5], [True], ["1"], np.array([1.0])])
+def test_counts_refuses_what_is_no_sequence_of_integers(values):
+    with pytest.raises(TypeError, match="record must be"):
+        _checks.counts("record", values)
+
+
+@pytest.mark.parametrize("value", ["", "SUM", None, 1, np.array(["sum", "mean"])])
+def test_choice_lists_what_may_be_chosen(value):
+    assert _checks.choice("reduction", "sum", ("mean", "sum")) == "sum"
+    with pytest.raises(ValueError, match='reduction must be "mean" or "sum", got'):
+        _checks.choice("reduction", value, ("mean", "sum"))
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-308, 0.75, 1.0, 3.0, 1e308])
+def test_a_power_of_two_divides_exactly(size):
+    unit = _checks.power_of_two(size)
+    assert unit <= size < 2 * unit or unit == 2.0**1023
+    assert size / unit * unit == size
+
+
+@pytest.mark.parametrize("loss_fn", [torch.nn.functional.mse_loss, torch.nn.HuberLoss()])
+def test_targets_that_a_loss_would_broadcast_are_refused(loss_fn):
+    _checks.targets(loss_fn, torch.Size([3, 1]), torch.ones(3, 1))
+    _checks.targets(torch.nn.functional.cross_entropy, torch.Size([3, 2]), torch.ones(3))
+    with pytest.raises(ValueError, match=r"y must have the shape of the predictions, \(3, 1\), got \(3,\)"):
+        _checks.targets(loss_fn, torch.Size([3, 1]), torch.ones(3))

@@ -249,7 +249,7 @@ def test_a_bias_of_two_dimensions_is_not_decayed():
 
 def test_decays_is_asked_once_for_each_parameter():
     asked = []
-    decay_groups(nn.Linear(2, 1), 0.1, decays=lambda name, parameter: asked.append(name))
+    decay_groups(nn.Linear(2, 1), 0.1, decays=lambda name, parameter: not asked.append(name))
     assert asked == ["weight", "bias"]
 
 

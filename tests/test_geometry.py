@@ -322,8 +322,26 @@ def test_max_margin_of_float32_points_is_the_float64_answer_rounded(count_bias):
     ids=["xor", "coincident", "coincident-and-another", "interleaved", "inside-a-triangle"],
 )
 def test_max_margin_refuses_what_no_hyperplane_separates(X, y, count_bias):
-    with pytest.raises(ValueError, match="X and y must be separable by a hyperplane"):
+    message = r"^X and y must be separable by a hyperplane, got classes that are not \(in float64\)$"
+    with pytest.raises(ValueError, match=message):
         max_margin(X, y, count_bias=count_bias)
+
+
+@pytest.mark.parametrize("gap", [1e-13, 3e-14, 1e-14])
+def test_max_margin_refuses_points_that_float64_can_hardly_tell_apart(gap):
+    with pytest.raises(ValueError, match="must be separable by a hyperplane"):
+        max_margin([[1.0, 1.0], [1.0, 1.0 + gap]], [0, 1], count_bias=True)
+
+
+@pytest.mark.parametrize(("seed", "count_bias"), [(509, True), (1252, False), (3210, False), (3210, True)])
+def test_max_margin_of_points_on_many_scales_takes_more_steps_and_is_found(seed, count_bias):
+    """More than SciPy's nnls takes by default, which is three a row."""
+    generator = torch.Generator().manual_seed(seed)
+    X = torch.randn(24, 3, generator=generator, dtype=torch.float64)
+    X *= 10.0 ** torch.randint(-8, 8, (24, 1), generator=generator)
+    y = (X[:, 0] > X[:, 0].median()).double()
+    weight, bias = max_margin(X, y, count_bias=count_bias)
+    assert_near(((2 * y - 1) * (X @ weight + bias)).min(), 1.0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -380,3 +398,34 @@ def test_boundary_segment_runs_left_to_right_or_up_whatever_the_sign_of_the_weig
         one, other = (boundary_segment(c * weight, c * bias, (1, 5), (1, 3)) for c in (1, -4))
         assert_near(one, other)
         assert tuple(one[0].tolist()) < tuple(one[1].tolist())
+
+
+def test_boundary_segment_is_a_point_where_the_line_touches_a_corner():
+    assert_near(boundary_segment([1.0, 1.0], -2.0, (0, 1), (0, 1)), [[1, 1], [1, 1]])
+    assert_near(boundary_segment([1.0, -1.0], -1.0, (0, 1), (0, 1)), [[1, 0], [1, 0]])
+
+
+def test_signed_distance_of_a_classifier_in_another_dtype():
+    X, weight, bias = drawn(5, 3), drawn(3, seed=1), drawn(1, seed=2)[0]
+    expected = signed_distance(X, weight, bias)
+    for wide, narrow in ((torch.float64, torch.float32), (torch.float32, torch.float64)):
+        found = signed_distance(X.to(wide), weight.to(narrow), bias.to(narrow))
+        assert found.dtype == wide
+        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "name"),
+    [
+        (
+            signed_distance,
+            ([[1e308, 1e308]], [1.0, 1.0], 0.0),
+            "the distance of X to the boundary of weight and bias",
+        ),
+        (bisector, ([1e308], [-1e308]), "p - q"),
+        (bisector, ([5e-324], [0.0]), "the bisector of p and q"),
+    ],
+)
+def test_a_result_beyond_the_floats_is_refused_by_name(function, arguments, name):
+    with pytest.raises(ValueError, match=f"^{name} must be finite, got NaN or infinity$"):
+        function(*arguments)

@@ -151,7 +151,7 @@ def test_a_loss_derived_from_torchs_is_its_own():
 @pytest.mark.parametrize("name", ["grid", "descent"])
 def test_a_delta_that_torch_refuses_is_refused(name):
     call = {"grid": grid, "descent": descent}[name]
-    with pytest.raises(RuntimeError, match="non-positive values for delta"):
+    with pytest.raises(ValueError, match="non-positive values for delta"):
         call(loss_fn=nn.HuberLoss(delta=0.0))
 
 

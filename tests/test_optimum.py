@@ -1,4 +1,5 @@
 from math import log
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -264,3 +265,55 @@ def test_what_newtons_steps_do_not_reach_is_refused(penalty, monkeypatch):
 def test_a_lambda_beyond_float64_is_refused(penalty):
     with pytest.raises(ValueError, match="weight_decay is too small beside this data for float64"):
         logistic_optimum(X2, Y2, 5e-324, penalty=penalty)
+
+
+def test_objective_of_a_classifier_in_another_dtype():
+    X, y = noisy()
+    weight, bias = torch.tensor([0.5, -1.0, 2.0, 0.25]), torch.tensor(0.75)
+    expected = logistic_objective(X, y, weight.double(), bias.double(), 0.1, decay_bias=True)
+    assert torch.equal(logistic_objective(X, y, weight, bias, 0.1, decay_bias=True), expected)
+    found = logistic_objective(X.float(), y, weight.double(), bias.double(), 0.1, decay_bias=True)
+    torch.testing.assert_close(found, expected.float())
+
+
+@pytest.mark.parametrize(
+    ("weight", "weight_decay", "name"),
+    [
+        ([1.0, 1.0, 1.0], 0.1, "X times weight"),  # whose sum is 0
+        ([0.5, 0.5, 0.5], 1.5e308, "the objective of X, weight, bias and weight_decay"),
+    ],
+)
+def test_an_objective_beyond_the_floats_is_refused_by_name(weight, weight_decay, name):
+    X = [[1e308, -1e308, 0.0], [0.0, 0.0, 1.0]]
+    with pytest.raises(ValueError, match=f"^{name} must be finite, got NaN or infinity$"):
+        logistic_objective(X, [0, 1], weight, 0.0, weight_decay, penalty="l1")
+
+
+def stays_at_the_start(objective, start, **settings):
+    return SimpleNamespace(x=start)
+
+
+def test_an_l1_search_that_leaves_weights_at_zero_is_refused(monkeypatch):
+    """It pulls one of them by 1.5 lambda, so that it must move."""
+    X, y = noisy()
+    monkeypatch.setattr("scipy.optimize.minimize", stays_at_the_start)
+    bias = torch.logit(y.mean())
+    pull, _ = slopes(X, y, torch.zeros(4, dtype=torch.float64), bias)
+    lam = pull.abs().max().item() / 1.5
+    assert lam < 0.5
+    with pytest.raises(ValueError, match="weight_decay is too small beside this data for float64"):
+        logistic_optimum(X, y, lam, penalty="l1")
+
+
+def test_an_l1_search_that_rightly_stays_at_zero_leaves_the_bias_to_newton(monkeypatch):
+    X, y = noisy()
+    monkeypatch.setattr("scipy.optimize.minimize", stays_at_the_start)
+    weight, bias = logistic_optimum(X, y, 2.0, penalty="l1")
+    assert torch.equal(weight, torch.zeros(4, dtype=torch.float64))
+    assert_near(bias, torch.logit(y.mean()))
+
+
+def test_a_lambda_too_small_for_float64_is_named_beside_the_size_of_the_data():
+    message = r"^weight_decay is too small beside this data for float64, got 1e-310 and X of size 3$"
+    with pytest.raises(ValueError, match=message):
+        logistic_optimum(X2, Y2, 1e-310)

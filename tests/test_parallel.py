@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from course_lib import parallel
 from course_lib.data import separable
 from course_lib.models import Perceptron
 from course_lib.parallel import data_parallel
@@ -119,7 +120,7 @@ def test_unequal_shares_descend_the_mean_of_the_means():
 
 @pytest.fixture
 def _no_processes(monkeypatch):
-    monkeypatch.setattr(torch.multiprocessing, "spawn", lambda *_, **__: pytest.fail("started processes"))
+    monkeypatch.setattr(parallel, "spawn", lambda *_, **__: pytest.fail("started processes"))
 
 
 def a_loss_of_this_function():
@@ -166,11 +167,10 @@ def test_as_many_processes_as_rows_and_the_defaults_are_let_through(monkeypatch)
         asked.append((nprocs, *arguments[2:]))
         torch.save(Perceptron().state_dict(), os.path.join(arguments[1], "end.pt"))
 
-    monkeypatch.setattr(torch.multiprocessing, "spawn", spawn)
+    monkeypatch.setattr(parallel, "spawn", spawn)
     data_parallel(Perceptron(), X, Y, lr=0.1, n_steps=5, n_processes=6)
     data_parallel(Perceptron(), X, Y, lr=0.1, n_steps=5)
-    settings = {"lr": 0.1, "weight_decay": 0.0}
-    assert asked == [(n, settings, 5, F.binary_cross_entropy) for n in (6, 2)]
+    assert asked == [(n, 0.1, 0.0, 5, F.binary_cross_entropy) for n in (6, 2)]
 
 
 def test_divergence_raises_instead_of_returning_nan(monkeypatch):
@@ -179,7 +179,7 @@ def test_divergence_raises_instead_of_returning_nan(monkeypatch):
         torch.save(state, Path(arguments[1]) / "end.pt")
 
     model = Perceptron(dtype=torch.float64)
-    monkeypatch.setattr(torch.multiprocessing, "spawn", diverged)
+    monkeypatch.setattr(parallel, "spawn", diverged)
     with pytest.raises(ValueError, match="lr = 3 lets the parameters grow without bound"):
         data_parallel(model, X, Y, lr=3.0, n_steps=1)
 
@@ -193,7 +193,60 @@ def test_class_labels_stay_integers(monkeypatch):
         torch.save(model.state_dict(), folder / "end.pt")
         sent.append(y)
 
-    monkeypatch.setattr(torch.multiprocessing, "spawn", receive)
+    monkeypatch.setattr(parallel, "spawn", receive)
     data_parallel(two_outputs(), X, Y.long(), lr=0.1, n_steps=1, loss_fn=F.cross_entropy)
     assert torch.equal(sent[0], Y.long())
     assert sent[0].dtype == torch.int64
+
+
+@pytest.fixture
+def _as_a_process(monkeypatch):
+    """What a process sets for itself is set back in this one."""
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "")  # so that it is taken out again afterwards
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME")
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    assert not torch.distributed.is_initialized()
+
+
+@pytest.mark.usefixtures("_as_a_process")
+def test_what_a_process_does(monkeypatch):
+    """Seen from within: a single one, which is this one."""
+
+    def loss_fn(prediction, target):
+        seen.append((torch.get_num_threads(), torch.distributed.get_backend(), len(prediction)))
+        return F.binary_cross_entropy(prediction, target)
+
+    seen = []
+    monkeypatch.setattr(parallel.pickle, "dumps", lambda _: b"")
+    monkeypatch.setattr(parallel, "spawn", lambda function, arguments, nprocs: function(0, *arguments))
+    torch.set_num_threads(2)
+    model, settings = network(), {"lr": 0.7, "n_steps": 3, "weight_decay": 0.1}
+    trained = data_parallel(model, X, Y, n_processes=1, loss_fn=loss_fn, **settings)
+    assert seen == 3 * [(1, "gloo", 6)]
+    assert os.environ["GLOO_SOCKET_IFNAME"].startswith("lo")
+    expected = in_one_process(model, lambda m: F.binary_cross_entropy(m(X), Y), **settings)
+    assert_near(dict(trained.state_dict()), dict(expected))
+
+
+@pytest.mark.usefixtures("_as_a_process")
+def test_a_process_takes_its_share_and_the_first_one_answers(tmp_path):
+    """Two processes, of which this one is the first."""
+    model = Perceptron(dtype=torch.float64)
+    torch.save((model, X[:5], Y[:5]), tmp_path / "start.pt")
+    arguments = 2, str(tmp_path), 0.7, 0.1, 3, F.binary_cross_entropy
+    second = torch.multiprocessing.get_context("spawn").Process(
+        target=parallel._process, args=(1, *arguments)
+    )
+    second.start()
+    parallel._process(0, *arguments)
+    second.join()
+    assert second.exitcode == 0
+
+    def mean_of_means(m):
+        shares = slice(3), slice(3, 5)
+        return sum(F.binary_cross_entropy(m(X[rows]), Y[rows]) for rows in shares) / 2
+
+    expected = in_one_process(model, mean_of_means, lr=0.7, n_steps=3, weight_decay=0.1)
+    assert_near(dict(torch.load(tmp_path / "end.pt")), dict(expected))

@@ -44,6 +44,8 @@ def test_the_grid_is_complete():
     assert all([run.setup for run in runs] == setups for runs in ROWS.values())
     assert all({run.rule for run in runs} == {rule} for rule, runs in ROWS.items())
     assert len(set(RUNS)) == len(RUNS) == 288
+    assert grid() == RUNS
+    assert {run.betas for run in RUNS} == {(0.0, 0.999), (0.9, 0.999)}
 
 
 def test_the_names_of_a_run_are_its_settings():

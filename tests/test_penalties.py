@@ -263,3 +263,18 @@ def test_descending_the_l1_penalty_makes_no_exact_zeros():
 def test_a_penalty_on_no_tensors_is_refused(penalty, parameters, error, match):
     with pytest.raises(error, match=match):
         penalty(parameters, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "parameters", "weight_decay", "value", "slope"),
+    [
+        (l1_penalty, [3e38, -3e38], 0.1, 6e37, [0.1, -0.1]),
+        (l2_penalty, [1e20, -2e20], 2e-10, 5e30, [2e10, -4e10]),
+    ],
+)
+def test_a_penalty_that_overflows_only_on_the_way_is_right(penalty, parameters, weight_decay, value, slope):
+    parameters = [torch.tensor(parameters, requires_grad=True), torch.zeros(1)]
+    found = penalty(parameters, weight_decay)
+    found.backward()
+    assert found.item() == pytest.approx(value, rel=1e-6)
+    torch.testing.assert_close(parameters[0].grad, torch.tensor(slope))

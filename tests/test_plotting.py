@@ -399,6 +399,18 @@ def test_curves_has_a_legend_only_where_there_is_something_to_tell_apart():
     assert legend_labels(curves({"alone": ([0, 1], [0, 1])}, xlabel="x", ylabel="y").figure) == []
 
 
+def test_the_legend_of_two_curves_is_between_them_and_that_of_more_is_below_the_axes():
+    up, down = ([0, 1], [0, 1]), ([0, 1], [1, 0])
+    pair = curves({"up": up, "down": down}, xlabel="x", ylabel="y")
+    pair.figure.canvas.draw()
+    inside, around = pair.get_legend().get_window_extent(), pair.get_window_extent()
+    assert legend_labels(pair.figure) == ["up", "down"]
+    assert around.y0 < inside.y0 < inside.y1 < around.y1
+    assert_clear_of_the_axis(
+        curves({"up": up, "down": down, "flat": ([0, 1], [0, 0])}, xlabel="x", ylabel="y")
+    )
+
+
 @pytest.mark.parametrize("xscale", ["linear", "log"])
 @pytest.mark.parametrize("yscale", ["linear", "log"])
 def test_curves_sets_labels_title_and_scales(xscale, yscale):

@@ -208,6 +208,17 @@ def test_a_loss_that_is_not_finite_raises_in_its_own_epoch(value):
         train(model, *two_points(), optimizer, loss_fn=lambda p, y: value * p.sum(), n_epochs=1)
 
 
+def test_an_error_of_the_loss_function_itself_is_named():
+    model = Perceptron()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+
+    def refuse(prediction, target):
+        raise RuntimeError("of its own")
+
+    with pytest.raises(ValueError, match=r"loss_fn\(model\(X\), y\): of its own"):
+        train(model, *two_points(), optimizer, loss_fn=refuse)
+
+
 @pytest.mark.parametrize(("weight_decay", "known"), [(0.0, FORUM_PLAIN), (0.2, FORUM_DECAYED)])
 def test_forum_run_is_reproduced(weight_decay, known):
     model = Perceptron(seed=0)
@@ -222,3 +233,35 @@ def test_forum_loss_before_the_last_step():
     model = Perceptron(seed=0)
     history = train(model, *two_points(), torch.optim.SGD(model.parameters(), lr=1.0))
     assert math.isclose(history.loss[-1], 0.050781, abs_tol=5e-7)
+
+
+def test_errors_say_what_is_at_fault_and_what_else_may_be():
+    def trained(lr, loss_fn, bias=0.0):
+        model = nn.Linear(2, 1)
+        model.bias.data.fill_(bias)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        optimizer.param_groups[0]["lr"] = lr
+        train(model, X_NOISY, Y_NOISY[:, None], optimizer, loss_fn=loss_fn, n_epochs=1)
+
+    smaller = "a smaller lr may help, unless it is"
+    message = (
+        rf"^optimizer: the loss is inf at epoch 0; {smaller} loss_fn\(model\(X\), y\) itself that overflows$"
+    )
+    with pytest.raises(ValueError, match=message):
+        trained(1.0, lambda prediction, y: prediction.sum() * 0 + math.inf)
+    gradient = r"the gradient of loss_fn\(model\(X\), y\) that overflows"
+    with pytest.raises(ValueError, match=rf"^optimizer: weight is no longer finite; {smaller} {gradient}$"):
+        trained(3e38, lambda prediction, y: 10 * prediction.sum())
+    with pytest.raises(ValueError, match=r"^model must be finite, got NaN or infinity in bias$"):
+        trained(1.0, F.mse_loss, bias=math.inf)
+    with pytest.raises(TypeError, match=r"^optimizer: "):
+        trained(None, F.mse_loss)
+
+
+def test_targets_that_the_loss_would_broadcast_are_refused():
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(
+        ValueError, match=r"y must have the shape of the predictions, \(10, 1\), got \(10,\)$"
+    ):
+        train(model, X_NOISY, Y_NOISY, optimizer, loss_fn=F.mse_loss)

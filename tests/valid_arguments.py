@@ -1,0 +1,221 @@
+"""Valid arguments of every public function, for the tests that spoil one of them."""
+
+import math
+
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+
+from course_lib.models import Perceptron
+from course_lib.optimizers import SGDW
+from course_lib.parity import Run
+from course_lib.training import History
+
+NAN, INF = math.nan, math.inf
+X = torch.tensor([[3.0, 2.0], [1.0, 1.0], [4.0, 1.0]], dtype=torch.float64)
+Y = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)
+WEIGHT, BIAS = torch.tensor([0.8, 0.4], dtype=torch.float64), torch.tensor(-2.2, dtype=torch.float64)
+
+
+def points():
+    return {"X": X.clone(), "y": Y.clone()}
+
+
+def classifier():
+    return {"weight": WEIGHT.clone(), "bias": BIAS.clone()}
+
+
+def training():
+    model = Perceptron(dtype=torch.float64)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return {"model": model, "optimizer": optimizer, "n_epochs": 2, "batch_size": 2, **points()}
+
+
+def history(n_epochs=5):
+    parameters = {"linear.weight": torch.ones(n_epochs, 1, 2), "linear.bias": -torch.ones(n_epochs, 1)}
+    return History(torch.ones(n_epochs, dtype=torch.float64), parameters)
+
+
+RECTANGLE = {"xlim": (0.0, 5.0), "ylim": (0.0, 3.0)}
+
+# Nothing to call: what a knob says is tested in test_conventions, and the settings of a run by what takes it.
+DATA = {
+    "conventions.KNOBS",
+    "conventions.Knob",
+    "metrics.Agreement",
+    "parity.Run",
+    "parity.TOLERANCE",
+    "training.History",
+}
+
+# Arguments that each public function accepts; a test changes one of them.
+VALID = {
+    "conventions.convert": lambda: {
+        "value": 0.4,
+        "source": "sklearn.Ridge.alpha",
+        "target": "torch.SGD.weight_decay",
+        "loss": "squared_error",
+        "decay_bias": False,
+        "n_samples": 80,
+        "batch_size": 20,
+        "lr": 0.1,
+        "momentum": 0.5,
+        "dampening": 0.5,
+        "l1_ratio": 0.5,
+        "target_std": 2.0,
+    },
+    "data.curved_points": lambda: {"dtype": torch.float32, "n_samples": 4, "seed": 0},
+    "data.two_points": lambda: {"dtype": torch.float32},
+    "data.separable": lambda: {"n_samples": 6, "n_features": 2, "margin": 0.5, "offset": 1.0, "seed": 0},
+    "geometry.angle": lambda: {"weight": WEIGHT.clone()},
+    "geometry.angle_between": lambda: {"u": WEIGHT.clone(), "v": X[1].clone()},
+    "geometry.augment": lambda: {"X": X.clone(), "constant": 1.0},
+    "geometry.bisector": lambda: {"p": X[0].clone(), "q": X[1].clone()},
+    "geometry.boundary_segment": lambda: {**classifier(), **RECTANGLE},
+    "geometry.max_margin": points,
+    "geometry.signed_distance": lambda: {"X": X.clone(), **classifier()},
+    "landscape.loss_grid": lambda: {
+        "model": nn.Linear(2, 1, bias=False).double(),
+        "X": X.clone(),
+        "y": Y[:, None].clone(),
+        "xs": torch.linspace(0, 1, 3),
+        "ys": torch.linspace(0, 1, 2),
+        "directions": torch.eye(2),
+        "origin": WEIGHT.clone(),
+    },
+    "landscape.descent_paths": lambda: {
+        "model": nn.Linear(2, 1, bias=False).double(),
+        "X": X.clone(),
+        "y": Y[:, None].clone(),
+        "start": WEIGHT.clone(),
+        "lr": 0.01,
+        "n_steps": 3,
+        "momentum": torch.tensor([0.0, 0.9]),
+    },
+    "landscape.filter_directions": lambda: {"model": nn.Linear(2, 1), "seed": 1},
+    "metrics.compare": lambda: {"a": X.clone(), "b": X + 0.5},
+    "metrics.mape": lambda: {
+        "prediction": X.clone(),
+        "target": X - 1,
+        "percent": False,
+        "zeros": "absolute",
+    },
+    "metrics.ulp_distance": lambda: {"a": X.clone(), "b": X + 0.5},
+    "models.Perceptron": lambda: {"n_features": 2, "seed": 0, "dtype": torch.float32},
+    "optimizers.ProximalSGD": lambda: {
+        "params": [nn.Parameter(X.clone())],
+        "lr": 0.1,
+        "weight_decay": 0.1,
+        "norm": 1,
+        "maximize": False,
+    },
+    "optimizers.SGDW": lambda: {
+        "params": [nn.Parameter(X.clone())],
+        "lr": 0.1,
+        "momentum": 0.9,
+        "dampening": 0.0,
+        "weight_decay": 0.1,
+        "nesterov": True,
+        "norm": 2,
+        "decay_times_lr": True,
+        "maximize": False,
+    },
+    "optimizers.coast": lambda: {"make_optimizer": SGDW, "start": X.clone(), "n_steps": 2},
+    "optimum.logistic_objective": lambda: {**points(), **classifier(), "weight_decay": 0.1, "penalty": "l2"},
+    "optimum.logistic_optimum": lambda: {**points(), "weight_decay": 0.1, "penalty": "l1"},
+    "parallel.data_parallel": lambda: {
+        "model": Perceptron(dtype=torch.float64),
+        **points(),
+        "lr": 0.1,
+        "n_steps": 2,
+        "weight_decay": 0.1,
+        "n_processes": 3,
+        "loss_fn": nn.functional.mse_loss,
+    },
+    "parity.grid": lambda: {"weight_decays": torch.tensor([0.0, 0.1])},
+    "parity.parity": lambda: {"run": Run("SGD", weight_decay=0.1, batch_size=7), "n_steps": 3, "seed": 1},
+    "penalties.decay_groups": lambda: {"module": nn.Linear(2, 1), "weight_decay": 0.1},
+    "penalties.l1_penalty": lambda: {"parameters": X.clone(), "weight_decay": 0.1},
+    "penalties.l2_penalty": lambda: {"parameters": X.clone(), "weight_decay": 0.1},
+    "penalties.soft_threshold": lambda: {"x": X.clone(), "threshold": 1.5},
+    "plotting.arrows": lambda: {
+        "vectors": {"a": (X[0].clone(), X[1].clone())},
+        "ax": plt.figure().add_subplot(),
+    },
+    "plotting.boundaries": lambda: {
+        **points(),
+        "classifiers": {"line": (WEIGHT.clone(), BIAS.clone())},
+        **RECTANGLE,
+    },
+    "plotting.curves": lambda: {
+        "series": {"a": (X[:, 0].clone(), Y.clone())},
+        "references": {"r": 0.5},
+        "xlabel": "x",
+        "ylabel": "y",
+        "xscale": "linear",
+        "yscale": "log",
+    },
+    "plotting.drift": lambda: {
+        "histories": {"run": history()},
+        **points(),
+        "epochs": [1, 3],
+        "classifiers": {"line": (WEIGHT.clone(), BIAS.clone())},
+        **RECTANGLE,
+    },
+    "plotting.fits": lambda: {
+        "X": X[:, :1].clone(),
+        "y": Y[:, None].clone(),
+        "lines": {"a": (WEIGHT[:1].clone(), BIAS.clone())},
+    },
+    "plotting.heatmap": lambda: {
+        "values": X.clone(),
+        "rows": ["a", "b", "c"],
+        "columns": [("d", "e"), ("d", "f")],
+    },
+    "plotting.panels": lambda: {"n_rows": 1, "height": 2.0},
+    "plotting.paths": lambda: {
+        "x": torch.tensor([0.0, 1.0, 3.0]),
+        "y": torch.tensor([-1.0, 1.0]),
+        "values": torch.arange(6.0).reshape(2, 3),
+        "points": {"a": X.clone()},
+        "xlabel": "x",
+        "ylabel": "y",
+        "levels": 5,
+        "steps": True,
+    },
+    "scratch.linear_descent": lambda: {
+        "X": X.clone(),
+        "Y": Y[:, None].clone(),
+        "start": torch.ones(3, 1, dtype=torch.float64),
+        "lr": 0.01,
+        "n_epochs": 2,
+        "batch_size": 2,
+        "optimizer": "SGD",
+        "weight_decay": 0.1,
+        "decay_bias": True,
+        "momentum": 0.9,
+        "dampening": 0.0,
+        "nesterov": True,
+        "betas": (0.9, 0.999),
+        "eps": 1e-8,
+        "reduction": "mean",
+    },
+    "scratch.logistic_cost": lambda: {**points(), "theta": torch.ones(2, 3), "weight_decay": 0.1},
+    "scratch.logistic_descent": lambda: {
+        **points(),
+        "lr": 0.1,
+        "n_steps": 3,
+        "weight_decay": 0.1,
+        "start": torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64),
+        "record": [1, 3],
+    },
+    "scratch.logistic_sweep": lambda: {
+        **points(),
+        "weight_decays": torch.tensor([0.0, 0.1]),
+        "lr": 0.1,
+        "n_steps": 3,
+        "decay_bias": False,
+    },
+    "tables.table": lambda: {"rows": [{"lambda": 0.1, "angle": 2.0}, {"lambda": 0.2, "angle": 3.0}]},
+    "training.train": training,
+}
