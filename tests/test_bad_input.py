@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import course_lib
+from course_lib.optimizers import SGDW
 from course_lib.parity import Run
 from course_lib.training import History
 from tests.valid_arguments import DATA, INF, NAN, RECTANGLE, VALID, X, Y, history
@@ -254,6 +255,13 @@ CASES = [
     *bad("optimizers.SGDW", "nesterov", TypeError, 1, "no", None),
     *bad("optimizers.SGDW", "decay_times_lr", TypeError, 1, "no", None),
     *bad("optimizers.coast", "make_optimizer", TypeError, "SGD", None, 0.1, lambda params: None),
+    *bad(
+        "optimizers.coast",
+        "make_optimizer",
+        ValueError,
+        lambda params: SGDW(params, lr=-1.0),
+        match=r"^make_optimizer: lr must be finite and >= 0, got -1\.0$",
+    ),
     *bad("optimizers.coast", "start", ValueError, [NAN, 1.0], -INF, []),
     *bad("optimizers.coast", "start", TypeError, "start", None, [1j]),
     *not_a_count("optimizers.coast", "n_steps", 0, -1),

@@ -424,8 +424,14 @@ def test_signed_distance_of_a_classifier_in_another_dtype():
         ),
         (bisector, ([1e308], [-1e308]), "p - q"),
         (bisector, ([5e-324], [0.0]), "the bisector of p and q"),
+        (max_margin, (torch.tensor([[6e-8], [0.0]]).half(), [1, 0]), "weight for X and y"),
     ],
 )
 def test_a_result_beyond_the_floats_is_refused_by_name(function, arguments, name):
     with pytest.raises(ValueError, match=f"^{name} must be finite, got NaN or infinity$"):
         function(*arguments)
+
+
+def test_angles_between_vectors_of_many_lengths_at_once():
+    u = torch.tensor([[1e-200, 1e-200], [1e200, 0.0], [0.0, 3.0]], dtype=torch.float64)
+    assert_near(angle_between(u, [1.0, 0.0]), [45, 0, 90])

@@ -316,9 +316,25 @@ def descent(**changes):
         (descent, {"weight_decay": float("nan")}, "weight_decay must be finite"),
         (descent, {"nesterov": True}, "nesterov needs momentum"),
         (descent, {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "nesterov needs momentum"),
-        (descent, {"lr": [0.1, 0.2], "momentum": [0.1, 0.2, 0.3]}, "lr must have one entry a path, 3"),
+        (
+            descent,
+            {"lr": [0.1, 0.2], "momentum": [0.1, 0.2, 0.3]},
+            "^lr must have one entry a path, 3 by momentum, got 2$",
+        ),
         (descent, {"n_steps": 0}, "n_steps must be at least 1"),
-        (descent, {"loss_fn": lambda p, t: p - t}, "loss_fn must return a scalar"),
+        (
+            descent,
+            {"loss_fn": lambda p, t: p - t},
+            r"^loss_fn\(model\(X\), y\): loss_fn must return a scalar, as a real tensor$",
+        ),
+        (descent, {"lr": 1e300}, "^lr lets a path grow .* unless model, X, y, start, loss_fn, momentum, "),
+        (descent, {"lr": 1e300}, "loss_fn, momentum, dampening or weight_decay is at fault$"),
+        (
+            grid,
+            {"xs": [0.0, 1.7e308], "loss_fn": lambda p, t: (p - t).mean()},
+            r"^loss_fn\(model\(X\), y\) must be a number on the whole grid, got NaN: it overflows in X or y, "
+            "or xs, ys, directions or origin reach too far$",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(call, changes, message):
@@ -334,6 +350,7 @@ def test_what_makes_no_sense_is_refused_by_name(call, changes, message):
         (grid, {"X": "X"}, "X"),
         (descent, {"n_steps": 2.5}, "n_steps"),
         (descent, {"nesterov": 1.0}, "nesterov"),
+        (descent, {"nesterov": [[True]]}, "nesterov"),
         (descent, {"lr": "0.1"}, "lr"),
         (descent, {"start": None}, "start"),
     ],
@@ -341,3 +358,10 @@ def test_what_makes_no_sense_is_refused_by_name(call, changes, message):
 def test_what_is_of_the_wrong_type_is_refused_by_name(call, changes, name):
     with pytest.raises(TypeError, match=rf"\b{name}\b"):
         call(**changes)
+
+
+def test_settings_of_another_dtype_become_that_of_the_data():
+    settings = {"lr": [0.1, 0.2], "momentum": torch.tensor([0.5, 0.9]), "weight_decay": 0.1, "n_steps": 3}
+    found = descent_paths(nn.Linear(1, 1), X.float(), Y.float(), [1, 2], **settings)
+    assert found.dtype == torch.float32
+    assert_near(found.double(), descent_paths(LINE, X, Y, [1.0, 2.0], **settings), atol=1e-5)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib import scratch
-from course_lib.data import two_points
+from course_lib.data import separable, two_points
 from course_lib.optimizers import SGDW
 from course_lib.optimum import logistic_optimum
 from course_lib.penalties import l2_penalty
@@ -16,6 +16,7 @@ GENERATOR = torch.Generator().manual_seed(3)
 X = torch.randn(30, 4, dtype=torch.float64, generator=GENERATOR)
 Y = torch.rand(30, dtype=torch.float64, generator=GENERATOR).round()
 START = [0.5, -1.0, 2.0, 0.0, -0.25]
+FAR = [[1e154, -1e154], [0.0, 1.0]]
 
 
 def torch_path(start, *, lr, weight_decay, decay_bias, n_steps=200):
@@ -449,3 +450,41 @@ def test_linear_descent_that_diverges_raises_and_does_not_warn(rule, dtype):
     options = {"lr": 9.0, "n_epochs": 400, **rule}
     with pytest.raises(ValueError, match="lr = 9 lets the parameters grow without bound"):
         linear_descent(X.to(dtype), TARGETS, THETA, **options)
+
+
+@pytest.mark.parametrize(
+    ("run", "others"),
+    [
+        (lambda: logistic_sweep(FAR, [1, 0], [0.0], lr=1.0, n_steps=1), "X or weight_decays"),
+        (lambda: logistic_descent(FAR, [1, 0], lr=1.0, n_steps=1), "X, start or weight_decay"),
+        (
+            lambda: linear_descent(FAR, [[1.0], [2.0]], [[1e200]] * 3, lr=1.0, n_epochs=2),
+            "X, Y, start, weight_decay or momentum",
+        ),
+    ],
+)
+def test_rows_too_large_for_float64_are_refused_with_all_that_may_be_at_fault(run, others):
+    reason = "^lr = 1 lets the parameters grow without bound; a smaller one may help"
+    with pytest.raises(ValueError, match=f"{reason}, unless {others} is too large$"):
+        run()
+
+
+@pytest.mark.parametrize(("size", "weight"), [(1e308, 1.0), (1e200, 1e150)])
+def test_a_cost_whose_signs_are_lost_is_refused(size, weight):
+    """Although the sum that overflows on the way is 0."""
+    message = r"^theta is too large for float64: its cost is not finite, by X or weight_decay$"
+    with pytest.raises(ValueError, match=message):
+        logistic_cost([[size, size]], [1], [weight, -weight, 0.0])
+
+
+def test_a_theta_of_another_length_is_refused():
+    message = r"^theta must have 3 entries, weights for X and bias, got shape \(2,\)$"
+    with pytest.raises(ValueError, match=message):
+        logistic_cost([[1.0, 2.0]], [1], [1.0, 2.0])
+
+
+def test_decays_of_a_sweep_are_those_of_the_dtype_of_the_rows():
+    X, y = separable(20, 2, seed=3, dtype=torch.float32)
+    decays = [0.1, 0.2, 0.3]
+    found = logistic_sweep(X, y, decays, lr=0.1, n_steps=50)
+    assert np.array_equal(found, logistic_sweep(X, y, torch.tensor(decays), lr=0.1, n_steps=50))

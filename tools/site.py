@@ -11,6 +11,8 @@ from PIL import Image
 INLINE_SCRIPT = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
 HANDLER = re.compile(r'\son\w+="([^"]*)"')
 CHARSET = re.compile(r'<meta charset="utf-8" ?/>')
+# Sphinx adds the checksum of a file that is there when a page is written: of these not in a first build.
+LATE_CHECKSUM = re.compile(r"(/mystnb\.\w+\.css|/mathjax/tex-chtml\.js)\?v=\w+")
 
 
 def finish(folder):
@@ -18,7 +20,7 @@ def finish(folder):
     for path in folder.rglob("*.html"):
         page = path.read_text(encoding="utf-8")
         if "Content-Security-Policy" not in page:
-            path.write_text(with_policy(page), encoding="utf-8")
+            path.write_text(with_policy(LATE_CHECKSUM.sub(r"\1", page)), encoding="utf-8")
     with ThreadPoolExecutor() as pool:
         list(pool.map(lighten, (folder / "_images").glob("*.png")))
 
