@@ -99,7 +99,10 @@ def test_every_item_of_the_section_is_a_claim():
         text = "\n".join(source for _, source in notebooks.markdown(notebooks.read(chapter)))
         section = text.partition(claims.HEADING)[2].partition("\n## ")[0]
         items = [line for line in section.splitlines() if line.startswith(("- ", "* ", "1. "))]
-        assert len(items) == len(claims.claims(notebooks.read(chapter)))
+        found = claims.claims(notebooks.read(chapter))
+        assert len(items) == len(found)
+        below = [line for line in section.splitlines() if line.startswith("  ")]
+        assert len(below) == sum(claim.heard is not None for claim in found)
 
 
 def test_docstrings_are_compared_as_one_line(tmp_path):

@@ -37,7 +37,7 @@ HIDDEN = "\0"
 SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹−", "-0123456789-")
 
 # A sign counts only where a number starts, so that "a-0.5" or "1-0.5" are not read as negative.
-START = r"(?<![\w.,^/_\\])(?P<sign>(?<![\d)\]}])[-\u2212])?"
+START = r"(?<![\w.,^_\\])(?P<sign>(?<![\d)\]}])[-\u2212])?"
 PERCENT = r"(?P<percent> ?\\?%| percent)?"
 POWER = re.compile(
     r"(?<![\w.,^])(?:(?P<factor>\d+(?:\.\d+)?) ?(?:·|×|\\cdot|\\times) ?)?10"
@@ -45,7 +45,7 @@ POWER = re.compile(
 )
 DECIMAL = re.compile(START + r"(?P<digits>\d+\.\d+(?:e[-+]?\d+)?|\d+e[-+]?\d+)(?!\.?\d)" + PERCENT)
 FRACTION = re.compile(r"(?<![\w.,/^])(?P<numerator>\d+)/(?P<denominator>[1-9]\d*)(?![\w/.^])")
-COUNT = re.compile(START + r"(?P<digits>\d{1,3}(?:,\d{3})+|\d+)(?![\w⁻⁰¹²³⁴⁵⁶⁷⁸⁹^/]|[.,]\d)" + PERCENT)
+COUNT = re.compile(START + r"(?P<digits>\d{1,3}(?:,\d{3})+|\d+)(?![\w⁻⁰¹²³⁴⁵⁶⁷⁸⁹^]|[.,]\d)" + PERCENT)
 
 
 @dataclass(frozen=True)
