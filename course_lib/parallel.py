@@ -141,4 +141,5 @@ def _process(
         optimizer.step()
     if rank == 0:
         torch.save(model.state_dict(), Path(folder) / "end.pt")
+    del replica  # before its group: as the last to know the group, it can wait forever for its threads
     torch.distributed.destroy_process_group()
