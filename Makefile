@@ -9,6 +9,7 @@ READY := $(VENV)/ready
 ROSETTA := .venv-rosetta
 LOWEST := .venv-lowest
 AUDIT := .venv-audit
+MUTANTS := .venv-mutants
 WARNINGS_OF_OLD_VERSIONS := -W ignore::DeprecationWarning -W ignore::UserWarning
 MODULES := $(filter-out _%,$(notdir $(wildcard course_lib/*.py)))
 MODULE_TESTS = tests/claims tests/test_laws.py tests/test_extremes.py tests/test_bad_input.py tests/test_hostile_input.py $(MODULES:%=tests/test_%)
@@ -19,7 +20,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 check_python = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 book" % sys.version_info[:2])'
 stage = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup book test lowest audit links serve notebooks format bench rosetta home lock clean
+.PHONY: help setup book test lowest mutants audit links serve notebooks format bench rosetta home lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F '|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -68,6 +69,18 @@ $(LOWEST)/ready: requirements.txt constraints.txt pyproject.toml tools/lowest.py
 	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+mutants: $(MUTANTS)/ready ## change course_lib on purpose, line by line, and see whether a test notices
+	@rm -rf mutants
+	@$(ONE_THREAD) $(MUTANTS)/bin/mutmut run --max-children 2
+	@$(MUTANTS)/bin/python -m tools.mutants
+
+$(MUTANTS)/ready: $(READY) tools/mutants-requirements.txt tools/mutants-constraints.txt
+	$(call stage,mutants: installing into $(MUTANTS) beside $(VENV) (once))
+	@$(PYTHON) -m venv $(MUTANTS)
+	@$(MUTANTS)/bin/python -m pip install --quiet --disable-pip-version-check -r tools/mutants-requirements.txt -c tools/mutants-constraints.txt
+	@$(MUTANTS)/bin/python -c "import site; from pathlib import Path; Path(site.getsitepackages()[0], 'book.pth').write_text(str(next(Path('$(VENV)').resolve().glob('lib/python*/site-packages'))))"
+	@touch $@
+
 audit: ## look for known vulnerabilities in what is pinned; needs the internet
 	@$(PYTHON) -m venv $(AUDIT)
 	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
@@ -106,4 +119,4 @@ lock: $(READY) ## pin in constraints.txt what requirements.txt brings with it
 	@$(BIN)/python -m tools.lock
 
 clean: ## remove what was built and installed
-	rm -rf _build $(VENV) $(ROSETTA) $(LOWEST) $(AUDIT) course_lib.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build $(VENV) $(ROSETTA) $(LOWEST) $(AUDIT) $(MUTANTS) mutants course_lib.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -20,7 +20,7 @@ def root():
 def copy_of_repository(tmp_path):
     """A copy of the project's own files, in which a test may change things."""
     ignore = shutil.ignore_patterns(
-        ".git", ".venv*", "_build", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis"
+        ".git", ".venv*", "_build", "mutants", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis"
     )
     return shutil.copytree(ROOT, tmp_path / "repository", ignore=ignore)
 

@@ -28,7 +28,16 @@ def bad(function, argument, error, *values, match=None):
 
 def not_positive(function, argument):
     return [
-        *bad(function, argument, ValueError, 0.0, -1.0, NAN, INF),
+        *bad(
+            function,
+            argument,
+            ValueError,
+            0.0,
+            -1.0,
+            NAN,
+            INF,
+            match=f"^{argument} must be finite and > 0, got ",
+        ),
         *bad(function, argument, TypeError, True, "1", None, [1.0]),
     ]
 

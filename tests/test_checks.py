@@ -199,6 +199,7 @@ def test_interval_wants_two_increasing_numbers():
 @pytest.mark.parametrize("values", [[1, 3], (1, 3), range(1, 4, 2), np.array([1, 3]), torch.tensor([1, 3])])
 def test_counts_takes_sequences_of_every_kind(values):
     assert _checks.counts("record", values) == [1, 3]
+    assert _checks.counts("epochs", [0, 2], minimum=0) == [0, 2]
 
 
 @pytest.mark.parametrize("values", [None, 3, torch.tensor(3), [1.5], [True], ["1"], np.array([1.0])])

@@ -730,6 +730,7 @@ def test_an_unknown_name_is_answered_by_the_nearest_and_those_known(source, mess
         (0.4, SVC, SGD, N | {"decay_bias": False}, f"decay_bias=False: the bias of {SVC} is always decayed"),
         (0.4, RIDGE, C, N, f"{C}: they minimize different losses, squared_error and log_loss"),
         (0.4, SVC, LIBLINEAR, N, "they minimize different losses, squared_hinge or hinge and log_loss"),
+        (0.4, LIBLINEAR, SVC, N, "they minimize different losses, log_loss and squared_hinge or hinge"),
         (0.4, GBLINEAR, SGD, {"decay_bias": False}, "loss is needed, one of squared_error, log_loss"),
         (0.4, GBLINEAR, LAMBDA, {"loss": "hinge"}, "loss must be one of squared_error, log_loss here, got"),
         (0.4, RIDGE, LAMBDA, N | {"loss": "mse"}, "loss must be one of squared_error here, got 'mse'"),

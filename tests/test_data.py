@@ -240,3 +240,15 @@ def test_curved_points_follow_seed_and_number_and_leave_the_global_generator_alo
     assert np.array_equal(before, np.random.get_state()[1])
     assert not torch.equal(X, curved_points(n_samples=7, seed=4)[0])
     assert torch.equal(y, curved_points(n_samples=7, seed=3)[1])
+
+
+def test_curved_points_of_other_dtypes_hold_the_values_rounded_to_float32():
+    for wide, narrow in zip(curved_points(torch.float64), curved_points(), strict=True):
+        assert torch.equal(wide, narrow.double())
+
+
+def test_separable_points_of_a_seed_stay_what_they_were():
+    X, y = separable(8, 2, seed=0)
+    assert y.tolist() == [0, 1, 0, 1, 0, 1, 0, 1]
+    first = torch.tensor([-0.5764209433776566, 0.9072730994360779], dtype=torch.float64)
+    torch.testing.assert_close(X[0], first, rtol=0, atol=1e-12)

@@ -321,6 +321,11 @@ def descent(**changes):
             {"lr": [0.1, 0.2], "momentum": [0.1, 0.2, 0.3]},
             "^lr must have one entry a path, 3 by momentum, got 2$",
         ),
+        (
+            descent,
+            {"start": [[1.0, 2.0]] * 2, "lr": [0.1, 0.2, 0.3]},
+            "^start must have one entry a path, 3 by lr, got 2$",
+        ),
         (descent, {"n_steps": 0}, "n_steps must be at least 1"),
         (
             descent,

@@ -6,6 +6,7 @@ import os
 import random
 import tempfile
 import threading
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -199,54 +200,37 @@ def test_class_labels_stay_integers(monkeypatch):
     assert sent[0].dtype == torch.int64
 
 
-@pytest.fixture
-def _as_a_process(monkeypatch):
-    """What a process sets for itself is set back in this one."""
-    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "")  # so that it is taken out again afterwards
+@pytest.mark.parametrize(("rank", "rows"), [(0, slice(3)), (1, slice(3, 5))])
+def test_what_a_process_does_by_itself(rank, rows, tmp_path, monkeypatch):
+    """It meets the others, descends its share of the rows, and saves the result if it is the first."""
+    calls, threads = [], []
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *args, **kw: calls.append((args, kw)))
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: calls.append("left"))
+    monkeypatch.setattr(torch.nn.parallel, "DistributedDataParallel", lambda model: model)
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "")  # so that what comes next is undone afterwards
     monkeypatch.delenv("GLOO_SOCKET_IFNAME")
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    assert not torch.distributed.is_initialized()
-
-
-@pytest.mark.usefixtures("_as_a_process")
-def test_what_a_process_does(monkeypatch):
-    """Seen from within: a single one, which is this one."""
+    model, shares = network(), []
 
     def loss_fn(prediction, target):
-        seen.append((torch.get_num_threads(), torch.distributed.get_backend(), len(prediction)))
+        shares.append((len(prediction), target))
         return F.binary_cross_entropy(prediction, target)
 
-    seen = []
-    monkeypatch.setattr(parallel.pickle, "dumps", lambda _: b"")
-    monkeypatch.setattr(parallel, "spawn", lambda function, arguments, nprocs: function(0, *arguments))
-    torch.set_num_threads(2)
-    model, settings = network(), {"lr": 0.7, "n_steps": 3, "weight_decay": 0.1}
-    trained = data_parallel(model, X, Y, n_processes=1, loss_fn=loss_fn, **settings)
-    assert seen == 3 * [(1, "gloo", 6)]
-    assert os.environ["GLOO_SOCKET_IFNAME"].startswith("lo")
-    expected = in_one_process(model, lambda m: F.binary_cross_entropy(m(X), Y), **settings)
-    assert_near(dict(trained.state_dict()), dict(expected))
-
-
-@pytest.mark.usefixtures("_as_a_process")
-def test_a_process_takes_its_share_and_the_first_one_answers(tmp_path):
-    """Two processes, of which this one is the first."""
-    model = Perceptron(dtype=torch.float64)
     torch.save((model, X[:5], Y[:5]), tmp_path / "start.pt")
-    arguments = 2, str(tmp_path), 0.7, 0.1, 3, F.binary_cross_entropy
-    second = torch.multiprocessing.get_context("spawn").Process(
-        target=parallel._process, args=(1, *arguments)
-    )
-    second.start()
-    parallel._process(0, *arguments)
-    second.join()
-    assert second.exitcode == 0
-
-    def mean_of_means(m):
-        shares = slice(3), slice(3, 5)
-        return sum(F.binary_cross_entropy(m(X[rows]), Y[rows]) for rows in shares) / 2
-
-    expected = in_one_process(model, mean_of_means, lr=0.7, n_steps=3, weight_decay=0.1)
-    assert_near(dict(torch.load(tmp_path / "end.pt")), dict(expected))
+    parallel._process(rank, 2, str(tmp_path), 0.7, 0.1, 3, loss_fn)
+    meeting = {"init_method": f"file://{tmp_path}/meeting", "rank": rank, "world_size": 2}
+    assert calls == [(("gloo",), meeting | {"timeout": timedelta(seconds=60)}), "left"]
+    assert threads == [1]
+    assert os.environ["GLOO_SOCKET_IFNAME"].startswith("lo")
+    assert [size for size, _ in shares] == 3 * [len(Y[:5][rows])]
+    assert all(torch.equal(target, Y[:5][rows]) for _, target in shares)
+    assert (tmp_path / "end.pt").exists() == (rank == 0)
+    if rank == 0:
+        expected = in_one_process(
+            model,
+            lambda m: F.binary_cross_entropy(m(X[rows]), Y[rows]),
+            lr=0.7,
+            n_steps=3,
+            weight_decay=0.1,
+        )
+        assert_near(dict(torch.load(tmp_path / "end.pt")), dict(expected))
