@@ -228,3 +228,10 @@ def test_targets_that_a_loss_would_broadcast_are_refused(loss_fn):
     _checks.targets(torch.nn.functional.cross_entropy, torch.Size([3, 2]), torch.ones(3))
     with pytest.raises(ValueError, match=r"y must have the shape of the predictions, \(3, 1\), got \(3,\)"):
         _checks.targets(loss_fn, torch.Size([3, 1]), torch.ones(3))
+
+
+def test_a_mapping_may_be_empty_only_where_told():
+    assert _checks.mapping("series", {}, empty=True) == {}
+    assert _checks.mapping("series", {"a": 1}) == {"a": 1}
+    with pytest.raises(ValueError, match=r"^series must not be empty$"):
+        _checks.mapping("series", {})

@@ -251,7 +251,7 @@ def _quick(monkeypatch):
 
     monkeypatch.setattr(plotting, "_style", nullcontext)
     monkeypatch.setattr(RendererAgg, "draw_text", lambda *_, **__: None)
-    monkeypatch.setattr(RendererAgg, "get_text_width_height_descent", lambda *_: (9.0, 9.0, 2.0))
+    monkeypatch.setattr(RendererAgg, "get_text_width_height_descent", lambda *_, **__: (9.0, 9.0, 2.0))
     monkeypatch.setattr(parallel, "spawn", reached)
 
 
