@@ -22,6 +22,11 @@ with open("runs", "a") as runs:
 while len(Path("runs").read_text()) < 2:
     time.sleep(0.01)
 """
+PAUSE = """
+print("one", end=" ", flush=True)
+time.sleep(0.3)
+print("line")
+"""
 
 
 @pytest.fixture
@@ -105,6 +110,14 @@ def test_notebooks_execute_side_by_side_and_once(small_book):
         assert "Executing notebook" not in run.stdout, "Sphinx did not find what was executed before it read"
         assert (folder / "book" / "runs").read_text() == ".."
         shutil.rmtree(folder / "_build" / ".doctrees")
+
+
+def test_what_a_slow_cell_prints_in_pieces_is_one_output(small_book):
+    folder, build = small_book
+    add_cell(folder / "book" / "listing.ipynb", nbformat.v4.new_code_cell(PAUSE))
+    run = build()
+    assert run.returncode == 0, run.stderr
+    assert "one line\n" in page(folder, "listing")
 
 
 def test_a_cell_that_raises_fails_the_build_and_is_shown(small_book):

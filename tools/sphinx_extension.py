@@ -70,10 +70,10 @@ async def execute(path, config, cache, cores):
     with suppress(KeyError):
         return cache.match_cache_notebook(notebook)
     folder = {"metadata": {"path": str(Path(path).parent)}}
-    options = {"timeout": config.execution_timeout, "record_timing": False, "resources": folder}
+    options = {"timeout": config.execution_timeout, "record_timing": False, "coalesce_streams": True}
     async with cores:
         with suppress(CellExecutionError, CellTimeoutError):
-            await NotebookClient(notebook, **options).async_execute()
+            await NotebookClient(notebook, **options, resources=folder).async_execute()
             cache.cache_notebook_bundle(CacheBundleIn(notebook, path), check_validity=False, overwrite=True)
 
 
