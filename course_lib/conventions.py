@@ -87,7 +87,7 @@ class Knob:
         return ", ".join(f"{text} ({loss})" for text, loss in texts.items())
 
     def _formula(self, scale: float) -> str:
-        symbol = self.name.split(" (")[0].rsplit(".", 1)[-1]
+        symbol = self.name.split(" (")[0].rpartition(".")[2]
         symbol = "value" if symbol == "lambda" else symbol
         factor = self.factor / scale
         above = [*([] if factor == 1 else [f"{factor:g}"]), *([] if self.inverse else [symbol]), *self.times]
@@ -326,7 +326,7 @@ def _knob(argument: str, name: str) -> Knob:
     same_library = [known for known in KNOBS if known.partition(".")[0] == library]
     known = same_library or sorted({known.partition(".")[0] for known in KNOBS})
     what = f"knobs of {library}" if same_library else "libraries"
-    near = get_close_matches(name, KNOBS, n=1, cutoff=0)[0]
+    near = get_close_matches(name, KNOBS, cutoff=0)[0]
     raise ValueError(
         f"{argument}: no knob {name!r}, the nearest is {near!r}; known {what}: {', '.join(known)}"
     )

@@ -127,7 +127,7 @@ def mape(
     sizes, n = _denominator(target.abs(), zeros), target.numel()
     mean = ((prediction - target).abs() / sizes).mean().item()
     if math.isinf(mean):  # perhaps only on the way
-        mean = ((prediction / n - target / n).abs() / sizes).sum().item()
+        mean = 2 * ((prediction / 2 - target / 2).abs() / n / sizes).sum().item()
     return mean * (100 if percent else 1)
 
 

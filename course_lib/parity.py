@@ -209,7 +209,7 @@ def _by_torch(
     batch_size: int,
 ) -> torch.Tensor:
     """Return the weights and the biases after each step, as `linear_descent` does."""
-    model = nn.utils.skip_init(nn.Linear, N_FEATURES, N_TARGETS, device="cpu", dtype=run.dtype)
+    model = nn.utils.skip_init(nn.Linear, N_FEATURES, N_TARGETS, dtype=run.dtype)
     with torch.no_grad():
         model.weight.copy_(start[:-1].T)
         model.bias.copy_(start[-1])
@@ -232,12 +232,7 @@ def _optimizer(run: Run, model: nn.Module, lr: float) -> Optimizer:
     groups = decay_groups(model, 0.0 if run.optimizer == "SGDW" else run.weight_decay)
     if run.optimizer in ("Adam", "AdamW"):
         adam = torch.optim.Adam if run.optimizer == "Adam" else torch.optim.AdamW
-        return adam(groups, lr=lr, betas=run.betas, foreach=False)
+        return adam(groups, lr=lr, betas=run.betas)
     return torch.optim.SGD(
-        groups,
-        lr=lr,
-        momentum=run.momentum,
-        dampening=run.dampening,
-        nesterov=run.nesterov,
-        foreach=False,
+        groups, lr=lr, momentum=run.momentum, dampening=run.dampening, nesterov=run.nesterov
     )

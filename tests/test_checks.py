@@ -213,6 +213,8 @@ def test_choice_lists_what_may_be_chosen(value):
     assert _checks.choice("reduction", "sum", ("mean", "sum")) == "sum"
     with pytest.raises(ValueError, match='reduction must be "mean" or "sum", got'):
         _checks.choice("reduction", value, ("mean", "sum"))
+    with pytest.raises(ValueError, match='reduction must be "mean", "none" or "sum", got'):
+        _checks.choice("reduction", value, ("mean", "none", "sum"))
 
 
 @pytest.mark.parametrize("size", [5e-324, 1e-308, 0.75, 1.0, 3.0, 1e308])

@@ -271,5 +271,5 @@ def test_a_spoiled_argument_is_refused_by_name_or_answered_rightly(name, argumen
 
 def test_what_fails_in_a_process_is_named():
     function = function_named("parallel.data_parallel")
-    with pytest.raises(ValueError, match=r"loss_fn\(model\(X\), y\) in a process"):
+    with pytest.raises(ValueError, match=r"^loss_fn\(model\(X\), y\) in a process: "):
         function(**spoil(function, "X", torch.ones(3, 1), {"n_processes": 1}))

@@ -140,7 +140,13 @@ def test_mape_of_scalars_and_integers():
 
 def test_mape_that_overflows_is_infinite_and_never_nan():
     assert mape([1.0], [5e-324]) == math.inf
-    assert mape([1e308], [-1e308]) == math.inf
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_mape_that_overflows_only_on_the_way_is_finite(n):
+    assert mape([1e308] * n, [-1e308] * n) == pytest.approx(200)
+    assert mape([1.5e308] + [1.0] * n, [1.0] * (n + 1), percent=False) == pytest.approx(1.5e308 / (n + 1))
+    assert mape([1e308] * n, [1.0] * n, percent=False) == pytest.approx(1e308)
 
 
 @pytest.mark.parametrize("direction", [math.inf, -math.inf])

@@ -78,6 +78,11 @@ def test_decays_chooses_by_name_and_parameter():
     }
 
 
+def test_an_answer_that_is_neither_true_nor_false_is_named():
+    with pytest.raises(TypeError, match=r"^decays: the answer for 'weight' must be True or False, got 3$"):
+        decay_groups(nn.Linear(2, 1), 0.1, decays=lambda name, parameter: 3)
+
+
 def test_a_group_without_parameters_is_left_out():
     assert [g["weight_decay"] for g in decay_groups(nn.Linear(2, 1, bias=False), 0.3)] == [0.3]
     assert [g["weight_decay"] for g in decay_groups(nn.LayerNorm(3), 0.3)] == [0.0]

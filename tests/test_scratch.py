@@ -461,6 +461,10 @@ def test_linear_descent_that_diverges_raises_and_does_not_warn(rule, dtype):
             lambda: linear_descent(FAR, [[1.0], [2.0]], [[1e200]] * 3, lr=1.0, n_epochs=2),
             "X, Y, start, weight_decay or momentum",
         ),
+        (
+            lambda: linear_descent([[1.0]], [[1.6e308]], [[8e307], [0.0]], lr=1.0, n_epochs=1),
+            "X, Y, start, weight_decay or momentum",
+        ),
     ],
 )
 def test_rows_too_large_for_float64_are_refused_with_all_that_may_be_at_fault(run, others):
@@ -475,6 +479,11 @@ def test_a_cost_whose_signs_are_lost_is_refused(size, weight):
     message = r"^theta is too large for float64: its cost is not finite, by X or weight_decay$"
     with pytest.raises(ValueError, match=message):
         logistic_cost([[size, size]], [1], [weight, -weight, 0.0])
+
+
+def test_a_start_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"^start must have shape \(2, 1\), by X and Y, got \(1, 2\)$"):
+        linear_descent([[1.0]], [[0.0]], [[1.0, 2.0]], lr=1.0, n_epochs=1)
 
 
 def test_a_theta_of_another_length_is_refused():
