@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -140,9 +142,9 @@ def test_samples_refuses(X, y, message):
 
 def test_two_classes_wants_both_labels():
     _checks.two_classes(torch.tensor([0.0, 1.0, 1.0]))
-    for label in (0, 1):
+    for label, n_samples in product((0, 1), (1, 3)):
         with pytest.raises(ValueError, match=f"y must contain both labels, got only {label}"):
-            _checks.two_classes(torch.full((3,), float(label)))
+            _checks.two_classes(torch.full((n_samples,), float(label)))
 
 
 def test_rows_keeps_labels_and_makes_lists_tensors():
