@@ -82,6 +82,7 @@ def test_one_changed_function_executes_the_pages_that_depend_on_it_and_no_other(
     folder, build = small_book
     first = build()
     assert first.returncode == 0, first.stderr
+    assert "WARNING" not in first.stdout + first.stderr
     assert "angle 90.0" in page(folder, "turning")
     stamps = {name: stamp(folder, name) for name in ("turning", "listing")}
 

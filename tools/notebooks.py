@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import yaml
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 from tools import ROOT
 
@@ -54,15 +55,22 @@ def write(notebook, path):
     Path(path).write_text(nbformat.writes(notebook, version=4) + "\n", encoding="utf-8")
 
 
-def execute(path):
-    """Execute a notebook in its own folder and store it."""
-    notebook = read(path)
-    NotebookClient(
+def client(notebook, path, timeout=300):
+    """Return what executes a notebook in the folder of `path`; what a cell prints in pieces is one output."""
+    return NotebookClient(
         notebook,
-        timeout=300,
+        timeout=timeout,
+        record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(Path(path).parent)}},
-    ).execute()
+        config=Config({"KernelManager": {"transport_encryption": "auto"}}),  # or every kernel warns
+    )
+
+
+def execute(path):
+    """Execute a notebook and store it."""
+    notebook = read(path)
+    client(notebook, path).execute()
     write(notebook, path)
     return path
 

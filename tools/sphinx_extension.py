@@ -21,7 +21,6 @@ from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from sphinx.util.nodes import nested_parse_with_titles
 
@@ -69,11 +68,9 @@ async def execute(path, config, cache, cores):
     notebook.metadata.kernelspec["depends_on"] = depends_on(notebook)[1]
     with suppress(KeyError):
         return cache.match_cache_notebook(notebook)
-    folder = {"metadata": {"path": str(Path(path).parent)}}
-    options = {"timeout": config.execution_timeout, "record_timing": False, "coalesce_streams": True}
     async with cores:
         with suppress(CellExecutionError, CellTimeoutError):
-            await NotebookClient(notebook, **options, resources=folder).async_execute()
+            await notebooks.client(notebook, path, config.execution_timeout).async_execute()
             cache.cache_notebook_bundle(CacheBundleIn(notebook, path), check_validity=False, overwrite=True)
 
 
