@@ -277,8 +277,6 @@ def torch_linear_path(
     """Return the weights and the biases after each step of autograd and an optimizer."""
     weight, bias = start[:-1].clone().requires_grad_(), start[-1].clone().requires_grad_()
     groups = [{"params": [weight]}, {"params": [bias], "weight_decay": weight_decay if decay_bias else 0.0}]
-    if optimizer != "SGDW":
-        options["foreach"] = False
     optimizer = OPTIMIZERS[optimizer](groups, lr=lr, weight_decay=weight_decay, **options)
     path = []
     for _ in range(n_epochs):
