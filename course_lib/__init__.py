@@ -24,6 +24,7 @@ __all__ = [
     "parity",
     "penalties",
     "plotting",
+    "rules",
     "scratch",
     "tables",
     "training",

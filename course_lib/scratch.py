@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from course_lib import _checks
 from course_lib._checks import Array
 from course_lib.geometry import augment
+from course_lib.rules import adam, coupled, decoupled, sgd
 
 __all__ = ["linear_descent", "logistic_cost", "logistic_descent", "logistic_sweep"]
 
 Matrix: TypeAlias = NDArray[np.floating]  # or a stack of them
-Moments: TypeAlias = tuple[int, Matrix | float, Matrix | float]  # of Adam: the step, M and S
 
 CHUNK = 2**18  # entries of the largest matrix of a sweep: it has to stay in the cache
 
@@ -135,6 +135,7 @@ def linear_descent(
     direction = _direction(optimizer, momentum, dampening, nesterov, betas, eps)
     _checks.choice("reduction", reduction, ("mean", "sum"))
 
+    step = decoupled if optimizer.endswith("W") else coupled
     Z, Y, theta = (tensor.to(X).cpu().numpy() for tensor in (augment(X), Y, start))
     path, state = [], None
     with np.errstate(all="ignore"):
@@ -145,12 +146,7 @@ def linear_descent(
             rows = slice(first, first + batch_size)
             error = Z[rows] @ theta - Y[rows]
             gradient = 2 * (Z[rows].T @ error) / (error.size if reduction == "mean" else 1)
-            if optimizer.endswith("W"):
-                theta = (1 - lr * decay) * theta
-            else:
-                gradient = gradient + decay * theta
-            step, state = direction(gradient, state)
-            theta = theta - lr * step
+            theta, state = step(theta, gradient, state, direction, lr=lr, weight_decay=decay)
             path.append(theta)
     path = np.stack(path)
     if state is None or not np.isfinite(path).all() or not np.isfinite(state[-1]).all():  # Adam's: a square
@@ -400,25 +396,10 @@ def _direction(
     if optimizer.startswith("SGD"):
         if (beta1, beta2, eps) != (0.9, 0.999, 1e-8):
             raise ValueError(f"betas and eps belong to Adam and AdamW, got optimizer={optimizer!r}")
-        return partial(_sgd, momentum=momentum, dampening=dampening, nesterov=nesterov)
+        return partial(sgd, momentum=momentum, dampening=dampening, nesterov=nesterov)
     if momentum or dampening:
         raise ValueError(f"momentum and dampening belong to SGD and SGDW, got optimizer={optimizer!r}")
-    return partial(_adam, betas=(beta1, beta2), eps=eps)
-
-
-def _sgd(
-    G: Matrix, V: Matrix | None, *, momentum: float, dampening: float, nesterov: bool
-) -> tuple[Matrix, Matrix]:
-    V = G if V is None or momentum == 0 else momentum * V + (1 - dampening) * G
-    return (G + momentum * V if nesterov else V), V
-
-
-def _adam(
-    G: Matrix, state: Moments | None, *, betas: tuple[float, float], eps: float
-) -> tuple[Matrix, Moments]:
-    (beta1, beta2), (t, M, S) = betas, state or (0, 0.0, 0.0)
-    t, M, S = t + 1, beta1 * M + (1 - beta1) * G, beta2 * S + (1 - beta2) * G**2
-    return (M / (1 - beta1**t)) / (np.sqrt(S / (1 - beta2**t)) + eps), (t, M, S)
+    return partial(adam, betas=(beta1, beta2), eps=eps)
 
 
 def _signed_rows(X: Array, y: Array) -> NDArray[np.float64]:

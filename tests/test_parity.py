@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib import parity as module
-from course_lib import scratch
+from course_lib import rules, scratch
 from course_lib.optimizers import SGDW
 from course_lib.parity import TOLERANCE, Run, grid, parity
 from course_lib.scratch import linear_descent
@@ -163,7 +163,7 @@ def test_on_a_sum_sgd_takes_the_steps_of_the_mean_and_a_smaller_decay(optimizer,
     np.testing.assert_allclose(ends[2], ends[3], rtol=0, atol=1e-13)
 
 
-SGD, ADAM = scratch._sgd, scratch._adam
+SGD, ADAM = rules.sgd, rules.adam
 
 
 def damped_first_step(G, V, **options):
@@ -190,7 +190,7 @@ DECAYED = list(ROWS)[1::2]
 # What is broken by hand, and the rows that have to show it: those with all of the first words and none of
 # the second.
 BROKEN = {
-    "the first step is dampened": ((scratch, "_sgd", damped_first_step), ["τ"], []),
+    "the first step is dampened": ((scratch, "sgd", damped_first_step), ["τ"], []),
     "no dampening": (OWN(dampening=lambda _: 0.0), ["τ"], []),
     "dampening": (OWN(dampening=lambda _: 0.5), ["SGD", "μ=0.9"], ["τ", "nesterov"]),
     "no Nesterov": (OWN(nesterov=lambda _: False), ["nesterov"], []),
@@ -204,7 +204,7 @@ BROKEN = {
     "decoupled Adam": (OWN(optimizer=lambda _: "AdamW"), ["Adam"], ["AdamW"]),
     "coupled SGD": (OWN(optimizer=lambda _: "SGD"), ["SGDW", "μ=0.9"], []),
     "decoupled SGD": (OWN(optimizer=lambda _: "SGDW"), ["SGD", "μ=0.9"], ["SGDW"]),
-    "no bias correction": ((scratch, "_adam", without_bias_correction), ["Adam"], []),
+    "no bias correction": ((scratch, "adam", without_bias_correction), ["Adam"], []),
     "another beta1": (OWN(betas=lambda o: (0.5, 0.999)), ["Adam"], []),
     "another beta2": (OWN(betas=lambda o: (o["betas"][0], 0.9)), ["Adam"], []),
     "the other reduction": (
