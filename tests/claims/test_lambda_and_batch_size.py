@@ -132,20 +132,56 @@ def test_sum_divides():
     assert_equal(summed, torch_path(5, lr=LR, weight_decay=LAM / 64, **settings))
 
 
-def test_accumulation():
-    """For SGD, adding up the mean losses of four micro-batches without dividing by four is a learning rate times four and a decay divided by four."""
+def accumulated(kind, **settings):
+    """Parameters after 50 steps from zero on the sum of four equal micro-batches' means."""
     model = Perceptron(4, dtype=torch.float64)
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
-    optimizer = torch.optim.SGD(model.parameters(), lr=LR, weight_decay=LAM)
+    optimizer = kind(model.parameters(), **settings)
     for _ in range(50):
         optimizer.zero_grad()
         for X_part, y_part in zip(X_t.chunk(4), y_t.chunk(4), strict=True):
             F.binary_cross_entropy(model(X_part), y_part).backward()
         optimizer.step()
-    theta = parameters_to_vector(model.parameters()).detach()
+    return parameters_to_vector(model.parameters()).detach()
+
+
+def test_accumulation():
+    """For SGD, adding up the mean losses of four equal micro-batches without dividing by four is a learning rate times four and a decay divided by four."""
+    theta = accumulated(torch.optim.SGD, lr=LR, weight_decay=LAM)
     assert_equal(theta, torch_path(50, lr=4 * LR, weight_decay=LAM / 4)[-1])
     assert (theta - torch_path(50)[-1]).abs().max() > 0.01
+
+
+def test_accumulation_adam():
+    """If the summed means of four equal micro-batches are not divided by four, then, but for an eps divided by four, Adam sees a decay divided by four and AdamW no change."""
+    for kind, divided, needed in (
+        (torch.optim.Adam, 4, True),
+        (torch.optim.AdamW, 1, False),
+    ):
+        forgotten = accumulated(kind, lr=LR, weight_decay=LAM)
+        seen = partial(kind, eps=1e-8 / 4)
+        assert_equal(forgotten, torch_path(50, weight_decay=LAM / divided, kind=seen)[-1])
+        right = torch_path(50, kind=kind)[-1]
+        assert ((forgotten - right).abs().max() > 0.01) == needed
+        assert needed or (forgotten - right).abs().max() < 1e-6
+
+
+def test_unequal_micro_batches():
+    """Weighting the mean loss of each micro-batch by its share of the rows gives the gradient of the whole batch; dividing by their number does not if one of them is smaller."""
+
+    def gradient(micro_batch_size, weight):
+        model = Perceptron(4, dtype=torch.float64)
+        parts = list(zip(X_t[:60].split(micro_batch_size), y_t[:60].split(micro_batch_size), strict=True))
+        for X_part, y_part in parts:
+            (weight(len(y_part), len(parts)) * F.binary_cross_entropy(model(X_part), y_part)).backward()
+        return parameters_to_vector([parameter.grad for parameter in model.parameters()])
+
+    whole = gradient(60, lambda rows, parts: 1)
+    for micro_batch_size, equal in ((15, True), (16, False)):
+        assert_equal(gradient(micro_batch_size, lambda rows, parts: rows / 60), whole)
+        off = (gradient(micro_batch_size, lambda rows, parts: 1 / parts) - whole).norm() / whole.norm()
+        assert off < 1e-12 if equal else off > 0.005
 
 
 def in_two_processes(loss_fn, lr, weight_decay):
