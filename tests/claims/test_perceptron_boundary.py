@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.svm import SVC, LinearSVC
+from torch.nn.utils import parameters_to_vector
 
 from course_lib.data import separable, two_points
 from course_lib.geometry import angle, angle_between, augment, bisector, max_margin
@@ -22,9 +23,9 @@ BISECTOR = angle(bisector(*Xd)[0])
 MIDPOINT = Xd.mean(dim=0)
 
 
-def trained(groups_of, weight_decay, n_epochs, *, lr=1.0, dtype=torch.float32):
-    model = Perceptron(dtype=dtype)
-    optimizer = torch.optim.SGD(groups_of(model), lr=lr, weight_decay=weight_decay)
+def trained(groups_of, weight_decay, n_epochs, *, lr=1.0, momentum=0.0, seed=0, dtype=torch.float32):
+    model = Perceptron(seed=seed, dtype=dtype)
+    optimizer = torch.optim.SGD(groups_of(model), lr=lr, momentum=momentum, weight_decay=weight_decay)
     return train(model, X.to(dtype), y.to(dtype), optimizer, n_epochs=n_epochs)
 
 
@@ -34,7 +35,7 @@ def probability_of_negative(weight, bias):
 
 def test_no_minimum():
     """On separable data cross-entropy has no finite minimum: scaling up any separating line lowers the loss."""
-    for seed in range(5):
+    for seed in range(10):
         X_any, y_any = separable(20, 3, seed=seed)
         weight, bias = max_margin(X_any, y_any)
         losses = [logistic_objective(X_any, y_any, c * weight, c * bias, 0.0) for c in (1, 2, 4, 8, 16)]
@@ -55,15 +56,16 @@ def test_drift_limit():
 
 
 def test_bias_counts():
-    """Gradient descent tends to the maximum-margin separator with the bias counted as a weight and, where the two differ, not to the one without."""
-    for seed in (1, 2, 3, 4, 5):
+    """Gradient descent tends to the maximum-margin separator with the bias counted as a weight and, where the two differ, not to the one without: on ten of ten draws its angle to the first falls, and the way from step 2,000 to step 20,000 points nearer to it."""
+    for seed in range(1, 11):
         X_any, y_any = separable(12, 5, margin=1.0, offset=3.0, seed=seed)
         path = logistic_descent(X_any, y_any, lr=0.5, n_steps=20_000, record=[200, 2000, 20_000])
         weights = torch.from_numpy(path)[:, :-1]
-        to_counted = angle_between(weights, max_margin(X_any, y_any, count_bias=True)[0])
-        to_free = angle_between(weights, max_margin(X_any, y_any)[0])
-        assert (to_counted.diff() < 0).all()
-        assert to_counted[-1] < 10 < 25 < to_free[-1]
+        counted, free = (max_margin(X_any, y_any, count_bias=count_bias)[0] for count_bias in (True, False))
+        assert (angle_between(weights, counted).diff() < 0).all()
+        to_counted, to_free = (angle_between(weights[2] - weights[1], weight) for weight in (counted, free))
+        assert to_counted < to_free - 5
+        assert to_free == pytest.approx(angle_between(counted, free).item(), abs=4)
 
 
 def test_midpoint():
@@ -115,13 +117,16 @@ def test_two_svms():
 
 
 def test_decay_holds():
-    """With decay 0.2 the model of the puzzle does separate the points, from epoch 11 on, and leaves (1, 1) a probability of 0.4905."""
-    history = trained(lambda model: model.parameters(), 0.2, 101)
-    p = torch.sigmoid(history["linear.weight"][:, 0] @ X.T + history["linear.bias"])
-    separates = (p[:, 0] > 0.5) & (p[:, 1] < 0.5)
-    assert (~separates).nonzero().flatten().tolist() == [0, 2, 4, 6, 8, 10]
-    assert separates[11:].all()
-    assert p[100, 1].item() == pytest.approx(0.490517, abs=1e-5)
+    """With decay 0.2 the run of the puzzle does separate the points, from epoch 11 on, and leaves (1, 1) a probability of 0.4905; from 20 of 20 starts the points are separated from epoch 15 on."""
+    for seed in range(20):
+        history = trained(lambda model: model.parameters(), 0.2, 101, seed=seed)
+        p = torch.sigmoid(history["linear.weight"][:, 0] @ X.T + history["linear.bias"])
+        separates = (p[:, 0] > 0.5) & (p[:, 1] < 0.5)
+        assert separates[15:].all()
+        assert p[100, 1].item() == pytest.approx(0.490517, abs=1e-5)
+        if seed == 0:
+            assert (~separates).nonzero().flatten().tolist() == [0, 2, 4, 6, 8, 10]
+            assert separates[11:].all()
 
 
 def test_bias_decayed():
@@ -169,15 +174,30 @@ def test_weights_only():
 
 
 def test_waiting_time():
-    """Decay straightens the line on a time scale of 1/(lr lambda) steps: with 0.01 the angle after 100 epochs is still 4.63 degrees."""
-    history = trained(lambda model: decay_groups(model, 0.01), 0.0, 2001)
-    angles = angle(history["linear.weight"][:, 0])
-    assert angles[100].item() == pytest.approx(4.627, abs=2e-3)
-    one, five, ten, twenty = (BISECTOR - angles[k * 100] for k in (1, 5, 10, 20))
-    assert one > 20
-    assert five < 3
-    assert ten < 0.3
-    assert twenty < 0.01
+    """Decay on the weights straightens the line on a time scale of 1/(lr lambda) steps of plain SGD, and of (1 - momentum)/(lr lambda) steps with momentum: with 0.01 the angle after 100 epochs is 4.63 degrees or less from 20 of 20 starts, and after 1000 it is 26 or more."""
+
+    def angles(weight_decay, n_epochs, **settings):
+        history = trained(lambda model: decay_groups(model, weight_decay), 0.0, n_epochs, **settings)
+        return angle(history["linear.weight"][:, 0])
+
+    for seed in range(20):
+        start = parameters_to_vector(Perceptron(seed=seed).parameters())
+        settings = {"lr": 1.0, "weight_decay": 0.01, "decay_bias": False, "start": start}
+        path = logistic_descent(X, y, n_steps=1000 + 1, record=[100 + 1, 1000 + 1], **settings)
+        early, late = angle(torch.from_numpy(path)[:, :2])
+        assert early < 4.635
+        assert late > 26
+    assert angles(0.01, 101)[100].item() == pytest.approx(4.627, abs=2e-3)
+    for weight_decay, lr, momentum in (
+        (0.05, 1.0, 0.0),
+        (0.01, 0.5, 0.0),
+        (0.01, 0.1, 0.9),
+        (0.05, 0.1, 0.9),
+    ):
+        tick = round((1 - momentum) / (lr * weight_decay))
+        turning = angles(weight_decay, 20 * tick + 1, lr=lr, momentum=momentum)
+        one, five, ten, twenty = (BISECTOR - turning[k * tick] for k in (1, 5, 10, 20))
+        assert twenty < 0.05 < ten < 0.7 < five < 5 < 16 < one
 
 
 def test_midpoint_centering():
