@@ -3,6 +3,7 @@
 from functools import partial
 from math import cos, exp, log, pi, prod, sqrt
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,12 +17,17 @@ from course_lib.geometry import augment
 from course_lib.models import Perceptron
 from course_lib.optimizers import SGDW, ProximalSGD, coast
 from course_lib.optimum import logistic_optimum
-from course_lib.penalties import l1_penalty, l2_penalty
+from course_lib.penalties import l1_penalty, l2_penalty, soft_threshold
 from course_lib.training import train
 
-X, y = separable(80, 3, seed=11)
-y = torch.where(torch.arange(80) % 9 == 0, 1 - y, y)  # so that a minimum exists
-ROWS = augment(X) * (2 * y - 1)[:, None]
+
+def draw(seed):
+    X, y = separable(80, 3, seed=seed)
+    return X, torch.where(torch.arange(80) % 9 == 0, 1 - y, y)  # so that a minimum exists
+
+
+DRAWS = [draw(seed) for seed in range(10)]
+ROWS = torch.stack([augment(X) * (2 * y - 1)[:, None] for X, y in DRAWS])
 assert_equal = partial(torch.testing.assert_close, rtol=0, atol=1e-12)
 assert_near = partial(torch.testing.assert_close, rtol=0, atol=1e-9)
 
@@ -86,11 +92,11 @@ def test_tilt_diverges():
 
 
 def test_one_line_test():
-    """Without gradient every weight must shrink and zero must stay zero: eleven of torch's optimizers pass with a decay, the released SGDW fails."""
+    """Without gradient, in a few steps of a small learning rate, every weight must shrink and zero must stay zero: eleven of torch's optimizers pass with lr 0.01 and decay 0.5, the released SGDW fails. With momentum 0.9 and lr 0.5 torch's own SGD passes for two steps and fails at the third."""
     start = torch.tensor([1.0, -2.0, 0.5, 0.0], dtype=torch.float64)
 
-    def passes(kind):
-        after = coast(partial(kind, lr=0.01, weight_decay=0.5), start, n_steps=3)[-1]
+    def passes(kind, lr=0.01, n_steps=3, **settings):
+        after = coast(partial(kind, lr=lr, weight_decay=0.5, **settings), start, n_steps=n_steps)[-1]
         kept_sign = after * start >= 0
         return bool((kept_sign & (after.abs() < start.abs()) | (after == 0)).all())
 
@@ -101,28 +107,38 @@ def test_one_line_test():
     assert passes(SGDW)
     assert passes(ProximalSGD)
     assert not passes(torch_optimizer.SGDW)
+    assert [passes(torch.optim.SGD, 0.5, n_steps, momentum=0.9) for n_steps in (1, 2, 3)] == [
+        True,
+        True,
+        False,
+    ]
+    assert passes(SGDW, 0.5, momentum=0.9)
 
 
 def path_of(kind, n_steps, *, schedule=None, noise=0.0, **settings):
-    """Parameters after each step on the logistic loss, whose gradient may be noisy."""
+    """Parameters of ten draws after each step on the logistic loss, whose gradient may be noisy."""
     generator = torch.Generator().manual_seed(0)
-    theta = nn.Parameter(torch.zeros(4, dtype=torch.float64))
+    theta = nn.Parameter(torch.zeros(10, 4, dtype=torch.float64))
     optimizer = kind([theta], **settings)
     path = []
     for step in range(n_steps):
         if schedule:
             optimizer.param_groups[0]["lr"] = settings["lr"] * schedule(step / n_steps)
         optimizer.zero_grad()
-        F.softplus(-ROWS @ theta).mean().backward()
-        theta.grad += noise * torch.randn(4, generator=generator, dtype=torch.float64)
+        losses(theta).sum().backward()
+        theta.grad += noise * torch.randn(10, 4, generator=generator, dtype=torch.float64)
         optimizer.step()
         path.append(theta.detach().clone())
     return torch.stack(path)
 
 
+def losses(theta):
+    return F.softplus(-(ROWS * theta[:, None]).sum(dim=2)).mean(dim=1)
+
+
 def optimum(weight_decay):
-    weight, bias = logistic_optimum(X, y, weight_decay, decay_bias=True)
-    return torch.cat([weight, bias[None]])
+    optima = [logistic_optimum(X, y, weight_decay, decay_bias=True) for X, y in DRAWS]
+    return torch.stack([torch.cat([weight, bias[None]]) for weight, bias in optima])
 
 
 def cosine(progress):
@@ -137,14 +153,14 @@ def test_same_step():
 
 
 def test_momentum_differs():
-    """With momentum and no dampening, coupled and decoupled decay are not the same: SGDW comes to rest where SGD with lambda (1 - momentum) does."""
+    """With momentum and no dampening, coupled and decoupled decay are not the same: on ten of ten draws SGDW comes to rest where SGD with lambda (1 - momentum) does."""
     for momentum, nesterov in ((0.5, False), (0.9, False), (0.9, True)):
         settings = {"lr": 0.3, "momentum": momentum, "nesterov": nesterov}
         coupled = path_of(torch.optim.SGD, 1500, weight_decay=0.1, **settings)
         decoupled = path_of(SGDW, 1500, weight_decay=0.1, **settings)
         assert_near(coupled[-1], optimum(0.1))
         assert_near(decoupled[-1], optimum(0.1 * (1 - momentum)))
-        assert (coupled - decoupled).abs().max() > 0.1
+        assert ((coupled - decoupled).abs().amax(dim=(0, 2)) > 0.05).all()
         assert_near(path_of(SGDW, 1500, weight_decay=0.1 / (1 - momentum), **settings)[-1], optimum(0.1))
 
 
@@ -154,18 +170,18 @@ def test_dampening_restores():
     coupled, decoupled = (path_of(kind, 1500, **settings) for kind in (torch.optim.SGD, SGDW))
     assert_near(coupled[-1], optimum(0.1))
     assert_near(decoupled[-1], optimum(0.1))
-    assert (coupled - decoupled).abs().max() > 1e-3
+    assert ((coupled - decoupled).abs().amax(dim=(0, 2)) > 1e-3).all()
 
 
 def test_schedule_multiplier():
     """Without momentum, the paper's lambda is lr times torch's; doubling lr doubles the total decay in torch's form and leaves it alone in the paper's."""
 
     def papers(alpha, lam, n_steps=300):
-        theta = torch.zeros(4, dtype=torch.float64)
+        theta = torch.zeros(10, 4, dtype=torch.float64)
         path = []
         for step in range(n_steps):
             eta = cosine(step / n_steps)
-            gradient = -ROWS.T @ torch.sigmoid(-ROWS @ theta) / len(ROWS)
+            gradient = -(ROWS * torch.sigmoid(-(ROWS * theta[:, None]).sum(dim=2))[:, :, None]).mean(dim=1)
             theta = theta - eta * alpha * gradient - eta * lam * theta
             path.append(theta)
         return torch.stack(path)
@@ -197,46 +213,47 @@ def test_lr_independence():
         assert_near(path_of(torch.optim.SGD, 1500, lr=lr, weight_decay=0.1)[-1], optimum(0.1))
         decoupled = path_of(SGDW, 1500, lr=lr, weight_decay=0.04, decay_times_lr=False)[-1]
         assert_near(decoupled, optimum(0.04 / lr))
-        lengths.append(decoupled.norm())
-    assert lengths[0] < 0.9 * lengths[1] < 0.81 * lengths[2]
+        lengths.append(decoupled.norm(dim=1))
+    assert (lengths[0] < 0.95 * lengths[1]).all()
+    assert (lengths[1] < 0.95 * lengths[2]).all()
 
 
 def test_adam_divides():
-    """Adam divides a coupled decay by the size of the gradient: under gradients of pure noise, lr 0.003, decay 0.1 and 1000 steps, a coordinate with deviation 100 keeps more than 0.98 of its weight and one with deviation 1 less than 0.76; AdamW decays both alike."""
+    """Adam divides a coupled decay by the size of the gradient: under gradients of pure noise, lr 0.003, decay 0.1 and 1000 steps, on ten of ten draws a coordinate with deviation 100 keeps more than 0.98 of its weight, in the mean of 400 copies, and one with deviation 1 less than 0.76; AdamW decays both alike."""
 
     def left(kind):
         generator = torch.Generator().manual_seed(1)
-        w = nn.Parameter(torch.ones(400, 2, dtype=torch.float64))
+        w = nn.Parameter(torch.ones(10, 400, 2, dtype=torch.float64))
         optimizer = kind([w], lr=3e-3, weight_decay=0.1)
         for _ in range(1000):
-            noise = torch.randn(400, 2, generator=generator, dtype=torch.float64)
+            noise = torch.randn(10, 400, 2, generator=generator, dtype=torch.float64)
             w.grad = noise * torch.tensor([1.0, 100.0])
             optimizer.step()
-        return w.detach().mean(dim=0)
+        return w.detach().mean(dim=1)
 
-    small, large = left(torch.optim.Adam)
-    assert small < 0.76 < 0.98 < large
-    assert left(torch.optim.AdamW).tolist() == pytest.approx([exp(-0.3)] * 2, abs=0.02)
+    small, large = left(torch.optim.Adam).T
+    assert small.max() < 0.76 < 0.98 < large.min()
+    assert (left(torch.optim.AdamW) - exp(-0.3)).abs().max() < 0.02
 
 
 def test_loss_scale():
     """Multiplying the loss by 100 changes where Adam with weight_decay ends, and not where AdamW ends."""
 
     def end(kind, scale):
-        theta = nn.Parameter(torch.zeros(4, dtype=torch.float64))
+        theta = nn.Parameter(torch.zeros(10, 4, dtype=torch.float64))
         optimizer = kind([theta], weight_decay=0.1, betas=(0.9, 0.95), eps=1e-12)
         for step in range(1500):
             optimizer.param_groups[0]["lr"] = 0.03 / sqrt(1 + step / 100)
             optimizer.zero_grad()
-            (scale * F.softplus(-ROWS @ theta).mean()).backward()
+            (scale * losses(theta).sum()).backward()
             optimizer.step()
         return theta.detach()
 
-    torch.testing.assert_close(end(torch.optim.AdamW, 1), end(torch.optim.AdamW, 100), rtol=0, atol=1e-4)
+    torch.testing.assert_close(end(torch.optim.AdamW, 1), end(torch.optim.AdamW, 100), rtol=0, atol=2e-3)
     for scale in (1, 100):
         found = end(torch.optim.Adam, scale)
         torch.testing.assert_close(found, optimum(0.1 / scale), rtol=0, atol=5e-3)
-    assert (optimum(0.1) - optimum(0.001)).norm() > 0.3
+    assert ((optimum(0.1) - optimum(0.001)).norm(dim=1) > 0.1).all()
 
 
 def test_adamw_box():
@@ -283,65 +300,117 @@ def test_rounding():
                 assert left == pytest.approx(exp(-n_steps * lr * weight_decay), rel=1e-3)
 
 
+def test_rounding_of_most_weights():
+    """A power of two is the first weight to move: in bfloat16 AdamW leaves 96 percent of normal weights where they are at lr times lambda = 0.002, 37 percent at 0.003, and none only at 0.0039."""
+
+    def stuck(weights, rate):
+        after = coast(partial(torch.optim.AdamW, lr=rate, weight_decay=1.0), weights, n_steps=1)[-1]
+        return after == weights
+
+    normal = torch.randn(100_000, generator=torch.Generator().manual_seed(3)).bfloat16()
+    for rate, share in ((0.0019, 1.0), (0.002, 0.96), (0.003, 0.37), (0.0039, 0.0)):
+        assert stuck(normal, rate).double().mean().item() == pytest.approx(share, abs=0.005)
+    powers = torch.tensor([0.25, 0.5, 1.0, 2.0]).bfloat16()
+    above = powers * (1 + 2**-7)
+    for rate, still in ((0.9 * 2**-9, powers), (1.1 * 2**-9, above), (0.97 * 2**-8, above)):
+        assert stuck(still, rate).all()
+    assert not stuck(powers, 1.1 * 2**-9).any()
+    assert not stuck(above, 2**-8).any()
+
+
 def test_rounding_coupled():
-    """In bfloat16 with gradients of noise, coupled decay still acts where AdamW's is lost."""
+    """In bfloat16 with gradients of noise, coupled decay still acts where AdamW's is lost, on ten of ten draws."""
 
     def left(kind, weight_decay):
-        w = nn.Parameter(torch.ones(4000, dtype=torch.bfloat16))
+        w = nn.Parameter(torch.ones(10, 1000, dtype=torch.bfloat16))
         optimizer = kind([w], lr=0.002, weight_decay=weight_decay)
         generator = torch.Generator().manual_seed(2)
         for _ in range(2000):
-            w.grad = (3 * torch.randn(4000, generator=generator)).bfloat16()
+            w.grad = (3 * torch.randn(10, 1000, generator=generator)).bfloat16()
             optimizer.step()
-        return w.detach().float().mean().item()
+        return w.detach().float().mean(dim=1)
 
     exact = exp(-2000 * 0.002 * 0.1)
-    assert left(torch.optim.SGD, 0.1) == pytest.approx(exact, abs=0.03)
-    assert left(torch.optim.SGD, 0.0) > 0.95
-    assert left(torch.optim.AdamW, 0.1) == pytest.approx(left(torch.optim.AdamW, 0.0), abs=1e-3)
+    assert (left(torch.optim.SGD, 0.1) - exact).abs().max() < 0.05
+    assert left(torch.optim.SGD, 0.0).min() > 0.95
+    assert (left(torch.optim.AdamW, 0.1) - left(torch.optim.AdamW, 0.0)).abs().max() < 1e-3
 
 
-FEATURES, TARGET, TRUTH = make_regression(100, 20, n_informative=5, noise=10.0, coef=True, random_state=5)
-FEATURES = torch.from_numpy(FEATURES - FEATURES.mean(axis=0))
-TARGET = torch.from_numpy((TARGET - TARGET.mean()) / TARGET.std())
+def sparse_draw(seed):
+    features, target = make_regression(100, 20, n_informative=5, noise=10.0, random_state=seed)
+    return features - features.mean(axis=0), (target - target.mean()) / target.std()
+
+
+SPARSE = [sparse_draw(seed) for seed in range(10)]
+FEATURES, TARGETS = (torch.from_numpy(np.stack(part)) for part in zip(*SPARSE, strict=True))
+CURVATURE = 2 * FEATURES.mT @ FEATURES / 100
+PULL = 2 * (FEATURES * TARGETS[:, :, None]).mean(dim=1)
+
+
+def sparse_slope(w):
+    return (CURVATURE * w.detach()[:, None]).sum(dim=2) - PULL
 
 
 def sparse_fit(kind, n_steps, *, penalty=None, lr=0.1, **settings):
-    w = nn.Parameter(torch.zeros(20, dtype=torch.float64))
+    """The weights of ten problems; their mean squared errors and penalties are added up."""
+    w = nn.Parameter(torch.zeros(10, 20, dtype=torch.float64))
     optimizer = kind([w], lr=lr, **settings)
     for _ in range(n_steps):
-        optimizer.zero_grad()
-        loss = F.mse_loss(FEATURES @ w, TARGET)
-        (loss + penalty(w) if penalty else loss).backward()
+        w.grad = sparse_slope(w)
+        if penalty:
+            penalty(w).backward()
         optimizer.step()
     return w.detach()
 
 
 @pytest.fixture(scope="module")
 def lasso():
-    return torch.from_numpy(Lasso(alpha=0.1, tol=1e-12, max_iter=100_000).fit(FEATURES, TARGET).coef_)
+    machine = Lasso(alpha=0.1, tol=1e-12, max_iter=100_000)
+    return torch.from_numpy(np.stack([machine.fit(*problem).coef_ for problem in SPARSE]))
 
 
 def test_no_zeros(lasso):
-    """On a Lasso problem with 20 features, an L1 penalty in the loss makes no exact zero in 20000 steps; a proximal step makes all that scikit-learn's Lasso has."""
+    """On ten of ten Lasso problems with 20 features, an L1 penalty in the loss makes no exact zero in 20000 steps; a proximal step makes all that scikit-learn's Lasso has."""
     zeros = lasso == 0
-    assert zeros.sum() >= 10
+    assert (zeros.sum(dim=1) >= 10).all()
     hovering = sparse_fit(torch.optim.SGD, 20_000, penalty=lambda w: l1_penalty(w, 0.2))
     assert (hovering != 0).all()
-    assert 0.001 < hovering[zeros].abs().max() < 2 * 0.1 * 0.2
+    farthest = (hovering * zeros).abs().amax(dim=1)
+    assert 0.001 < farthest.min() < farthest.max() < 2 * 0.1 * 0.2
     proximal = sparse_fit(ProximalSGD, 2000, weight_decay=0.2)
     assert torch.equal(proximal == 0, zeros)
     assert_near(proximal, lasso)
 
 
 def test_order(lasso):
-    """On the same problem, shrinking before the gradient step instead of after it makes no exact zero; it is gradient descent on a penalty whose kink is rounded off within lr lambda of zero."""
+    """On the same problems, shrinking before the gradient step instead of after it makes no exact zero; it is gradient descent on a penalty whose kink is rounded off within lr lambda of zero."""
     before = sparse_fit(SGDW, 2000, weight_decay=0.2, norm=1)
     assert (before != 0).all()
-    assert (before - lasso)[lasso == 0].abs().max() > 1e-3
+    assert ((before * (lasso == 0)).abs().amax(dim=1) > 1e-3).all()
 
     def rounded(w):
         corner = 0.1 * 0.2
         return 0.2 * torch.where(w.abs() < corner, w**2 / (2 * corner), w.abs() - corner / 2).sum()
 
     assert_near(sparse_fit(torch.optim.SGD, 2000, penalty=rounded), before)
+
+
+def test_adam_shrinks_all_or_nothing():
+    """In full batch with a falling learning rate, Adam's step followed by an L1 shrink ends at least squares with lambda 0.9 and at zero with lambda 1.1, on ten of ten problems, wherever it starts: it compares lambda with 1 and not with the gradient."""
+    least_squares = torch.linalg.solve(CURVATURE, PULL)
+
+    def end(lam, start, scale=1.0):
+        w = nn.Parameter(start.clone())
+        adam = torch.optim.Adam([w], betas=(0.9, 0.95), eps=1e-12)
+        for step in range(4000):
+            adam.param_groups[0]["lr"] = lr = 0.02 / sqrt(1 + step / 300)
+            w.grad = scale * sparse_slope(w)
+            adam.step()
+            w.data = soft_threshold(w.data, lr * lam)
+        return w.detach()
+
+    for start in (torch.zeros_like(least_squares), least_squares, -least_squares):
+        torch.testing.assert_close(end(0.9, start), least_squares, rtol=0, atol=5e-3)
+        assert not end(1.1, start).any()
+    torch.testing.assert_close(end(0.9, -least_squares, scale=1e-3), least_squares, rtol=0, atol=5e-3)
+    assert (least_squares.abs().amax(dim=1) > 0.3).all()
