@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -20,8 +21,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 F = TypeVar("F", bound=Callable[..., object])
 
-BROADCASTING = (functional.mse_loss, functional.l1_loss, functional.huber_loss, functional.smooth_l1_loss)
-BROADCASTING_MODULES = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss)
+TORCH_WARNS = "Using a target size"  # of targets that it broadcasts
 
 
 @contextmanager
@@ -34,23 +34,52 @@ def within(name: str) -> Iterator[None]:
         raise kind(f"{name}: {error}") from error
 
 
-def finite(name: str, value: Array, ndim: int | None = None) -> torch.Tensor:
-    """Return `value` as a finite floating tensor; what is not floating yet becomes float64."""
-    try:
-        tensor = value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name} must be an array of real numbers, got {value!r}") from error
-    if tensor.is_complex():
+def finite(
+    name: str, value: Array, ndim: int | None = None, *, empty: bool = False, imaginary: bool = False
+) -> torch.Tensor:
+    """Return `value` as a finite floating tensor; what is not floating yet becomes float64.
+
+    It may be empty, or complex, where told so.
+    """
+    tensor = _tensor(name, value)
+    if tensor.is_complex() and not imaginary:
         raise TypeError(f"{name} must be an array of real numbers, got {value!r}")
-    if not tensor.is_floating_point():
+    if not (tensor.is_floating_point() or tensor.is_complex()):
         tensor = tensor.double()
     if ndim is not None and tensor.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimension(s), got shape {tuple(tensor.shape)}")
-    if tensor.numel() == 0:
+    if tensor.numel() == 0 and not empty:
         raise ValueError(f"{name} must not be empty, got shape {tuple(tensor.shape)}")
-    if not math.isfinite(tensor.detach().sum()) and not torch.isfinite(tensor).all():  # a finite sum is quick
+    if not _is_finite(tensor.detach()):
         raise ValueError(f"{name} must be finite, got NaN or infinity")
     return tensor
+
+
+def _tensor(name: str, value: Array) -> torch.Tensor:
+    """Return `value` as a tensor of its own dtype, a copy unless it is one."""
+    if isinstance(value, torch.Tensor):
+        return value
+    try:
+        array = np.array(value)
+        return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} must be an array of real numbers, got {value!r}") from error
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    """Return whether all entries are finite, as far as torch knows them."""
+    quick = tensor.sum().isfinite()
+    return known(quick, otherwise=True) or known(tensor.isfinite().all(), otherwise=True)
+
+
+def known(condition: torch.Tensor, *, otherwise: bool) -> bool:
+    """Return whether a condition holds, or `otherwise` where torch cannot know, as it computes it later."""
+    if torch.compiler.is_compiling():
+        return otherwise
+    try:
+        return bool(condition)
+    except RuntimeError:  # under torch.func.vmap
+        return otherwise
 
 
 def axis(name: str, value: Array) -> torch.Tensor:
@@ -77,7 +106,7 @@ def number(name: str, value: float, *, minimum: float = 0.0, strict: bool = Fals
         real = float(value)
     except OverflowError:
         real = math.inf
-    if not math.isfinite(real) or real < minimum or (strict and real == minimum):
+    if not abs(real) < math.inf or real < minimum or (strict and real == minimum):
         raise ValueError(f"{name} must be finite and {'>' if strict else '>='} {minimum:g}, got {value!r}")
     return real
 
@@ -147,26 +176,82 @@ def module(name: str, value: torch.nn.Module) -> torch.nn.Module:
     return value
 
 
-def rows(X: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return X and y as finite tensors with as many rows; class labels and indices stay integers."""
-    X, y = _rows("X", X), _rows("y", y)
+def dtype_of(model: nn.Module) -> torch.dtype | None:
+    """Return what a model computes in: the dtype of its first floating parameter, if it has one."""
+    return next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
+
+
+def rows(X: Array, y: Array, dtype: torch.dtype | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return X and y as finite tensors with as many rows.
+
+    Tensors stay as they are; the numbers of arrays and lists get `dtype`, if given. Labels, the integers
+    and bools of y, stay what they are, as `targets` knows what a loss makes of them.
+    """
+    X, y = _rows("X", X, dtype), _rows("y", y, dtype, labels=True)
     if len(X) != len(y):
         raise ValueError(f"X and y must have as many rows, got shapes {tuple(X.shape)} and {tuple(y.shape)}")
     return X, y
 
 
-def _rows(name: str, value: Array) -> torch.Tensor:
-    tensor = finite(name, value)
+def _rows(name: str, value: Array, dtype: torch.dtype | None, *, labels: bool = False) -> torch.Tensor:
+    tensor, numbers = _tensor(name, value), finite(name, value)
     if tensor.ndim == 0:
         raise ValueError(f"{name} must have one row a sample, got the number {tensor.item():g}")
-    return value if isinstance(value, torch.Tensor) and value.dtype != torch.bool else tensor
+    if isinstance(value, torch.Tensor) and tensor.dtype != torch.bool:
+        return tensor
+    if labels and not tensor.is_floating_point():
+        return tensor
+    return finite(f"{name} in {dtype}", numbers.to(dtype))  # which may be too narrow
 
 
-def targets(loss_fn: Loss, shape: torch.Size, y: torch.Tensor) -> None:
-    """Raise where a loss of predictions of this shape would broadcast y, of which torch only warns."""
-    if shape != y.shape and (loss_fn in BROADCASTING or isinstance(loss_fn, BROADCASTING_MODULES)):
-        shapes = f"{tuple(shape)}, got {tuple(y.shape)}"
+def targets(loss_fn: Loss, prediction: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Return y as `loss_fn` takes it beside such predictions; raise where it would be broadcast.
+
+    Labels of the shape of the predictions become numbers like them, others class indices.
+    """
+    if not isinstance(prediction, torch.Tensor):  # what only the reader's own loss understands
+        return y
+    if not y.is_floating_point():
+        indices = loss_fn is functional.multilabel_margin_loss or isinstance(loss_fn, nn.MultiLabelMarginLoss)
+        y = y.long() if indices or y.shape != prediction.shape else y.to(prediction.dtype)
+    if y.shape != prediction.shape and _broadcasts(loss_fn, prediction, y):
+        shapes = f"{tuple(prediction.shape)}, got {tuple(y.shape)}"
         raise ValueError(f"y must have the shape of the predictions, {shapes}")
+    return y
+
+
+@torch.no_grad()
+def _broadcasts(loss_fn: Loss, prediction: torch.Tensor, y: torch.Tensor) -> bool:
+    """Return whether a loss of fractions in these shapes compares what does not belong together.
+
+    Torch's losses compare entry by entry; those of class indices take no fractions. Any other may bring the
+    shapes together by itself, unless torch warns, only this number of rows fits, or every target counts for
+    every prediction.
+    """
+    try:
+        shape = torch.broadcast_shapes(prediction.shape, y.shape)
+    except RuntimeError:
+        return False
+    generator, dtype = torch.Generator().manual_seed(0), torch.promote_types(prediction.dtype, torch.float32)
+    p, t = (
+        torch.rand(size, generator=generator, dtype=dtype, device="cpu").to(prediction.device)
+        for size in (prediction.shape, y.shape)
+    )
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        try:
+            loss = float(loss_fn(p, t))
+        except Exception:
+            return False
+        of_torch = str(getattr(loss_fn, "__module__", "")).startswith("torch.nn")
+        if of_torch or any(TORCH_WARNS in str(warning.message) for warning in heard):
+            return True
+        try:
+            loss_fn(torch.cat([p, p[:1]]), torch.cat([t, t[:1]]))
+        except Exception:
+            return True
+        turned = float(loss_fn(p, t.roll(1, 0)))
+    return shape not in (prediction.shape, y.shape) and math.isclose(loss, turned, rel_tol=1e-5)
 
 
 def samples(X: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:

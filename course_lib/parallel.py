@@ -43,8 +43,9 @@ def data_parallel(
     ----------
     model : nn.Module
         Its state is where every process starts. It is not modified.
-    X : Tensor of shape (n_samples, n_features)
-    y : Tensor of shape (n_samples,) or (n_samples, n_targets)
+    X : Tensor or array of shape (n_samples, n_features)
+    y : Tensor or array of shape (n_samples,) or (n_samples, n_targets)
+        X and y are taken as `course_lib.training.train` takes them.
     lr : float
         :math:`\eta > 0`.
     n_steps : int
@@ -84,7 +85,7 @@ def data_parallel(
     _checks.module("model", model)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError(f"model must have a trainable parameter, got none in {model!r}")
-    X, y = _checks.rows(X, y)
+    X, y = _checks.rows(X, y, _checks.dtype_of(model))
     lr = _checks.number("lr", lr, strict=True)
     weight_decay = _checks.number("weight_decay", weight_decay)
     n_steps = _checks.count("n_steps", n_steps)
@@ -137,7 +138,8 @@ def _process(
     X, y = X.tensor_split(n_processes)[rank], y.tensor_split(n_processes)[rank]
     for _ in range(n_steps):
         optimizer.zero_grad()
-        loss_fn(replica(X), y).backward()
+        prediction = replica(X)
+        loss_fn(prediction, _checks.targets(loss_fn, prediction, y)).backward()
         optimizer.step()
     if rank == 0:
         torch.save(model.state_dict(), Path(folder) / "end.pt")

@@ -30,6 +30,11 @@ class History:
     parameters : dict of str to Tensor of shape (n_epochs, \\*parameter.shape)
         Each parameter after the epoch's last step, under its name in ``model.named_parameters()``.
         ``history[name]`` is short for ``history.parameters[name]``.
+
+    Notes
+    -----
+    ``torch.save(vars(history), file)`` saves it as a dict of tensors, which torch loads without trusting the
+    file: ``History(**torch.load(file))``. Saved as it is, it needs ``weights_only=False``.
     """
 
     loss: torch.Tensor
@@ -59,14 +64,18 @@ def train(
     ----------
     model : nn.Module
         Trained in place, as torch does. Its output for a batch must suit `loss_fn`.
-    X : Tensor of shape (n_samples, n_features)
-    y : Tensor of shape (n_samples,) or (n_samples, n_targets)
+    X : Tensor or array of shape (n_samples, n_features)
+        A tensor stays as it is: it needs the dtype of `model`, as in torch, and integers are indices, for
+        an embedding. An array or a list becomes a tensor of that dtype.
+    y : Tensor or array of shape (n_samples,) or (n_samples, n_targets)
+        Labels, integers or bools, become numbers where predictions have the same shape; elsewhere they are
+        class indices, as ``F.cross_entropy`` takes them. What is floating is treated like X.
     optimizer : torch.optim.Optimizer
         Made on parameters of `model`. What its ``weight_decay`` means is the optimizer's affair:
         torch.optim.SGD adds ``weight_decay * parameter`` to the gradient (there is a 1/2 in the
         penalty, the step multiplies it by lr, and a bias in the group is decayed too).
     loss_fn : callable, default=F.binary_cross_entropy
-        ``loss_fn(prediction, target)`` returns a scalar.
+        ``loss_fn(prediction, target)`` returns a scalar: any loss of torch, or your own.
     n_epochs : int, default=101
         Number of passes over the data.
     batch_size : int, optional
@@ -81,7 +90,8 @@ def train(
     ValueError, TypeError
         If an argument is out of its range, X, y or a parameter of `model` is not finite, the optimizer
         holds no parameter of `model` or has a learning rate that is not positive, a step on
-        ``loss_fn(model(X), y)`` fails or would broadcast y, or the loss stops being finite.
+        ``loss_fn(model(X), y)`` fails, the loss stops being finite, or y would be broadcast: beside
+        predictions of shape (n_samples, 1) a y of shape (n_samples,) would count for every row.
 
     Examples
     --------
@@ -97,7 +107,7 @@ def train(
     '0.0508'
     """
     _check_model(model, optimizer)
-    X, y = _checks.rows(X, y)
+    X, y = _checks.rows(X, y, _checks.dtype_of(model))
     _checks.function("loss_fn", loss_fn)
     n_epochs = _checks.count("n_epochs", n_epochs)
     batch_size = len(X) if batch_size is None else _checks.count("batch_size", batch_size)
@@ -109,7 +119,7 @@ def train(
         for X_batch, y_batch in zip(X.split(batch_size), y.split(batch_size), strict=True):
             closure = partial(_gradients, model, X_batch, y_batch, optimizer, loss_fn)
             try:
-                with _checks.within("optimizer.step() for loss_fn(model(X), y)"):
+                with _checks.within("optimizer.step()"):
                     loss: Any = optimizer.step(closure)
             except ValueError:
                 _check_finite(model)  # binary_cross_entropy refuses NaN with an error of its own
@@ -132,10 +142,12 @@ def _gradients(
 ) -> Any:  # a Tensor, where the annotations of torch's optimizers ask for a float
     """Return the loss of a batch and leave its gradients in the model."""
     optimizer.zero_grad()
-    prediction = model(X)
-    _checks.targets(loss_fn, prediction.shape, y)
-    loss = loss_fn(prediction, y)
-    loss.backward()
+    with _checks.within(f"with X in {X.dtype}, model(X)"):
+        prediction = model(X)
+    with _checks.within(f"with y in {y.dtype}, loss_fn(model(X), y)"):
+        y = _checks.targets(loss_fn, prediction, y)
+        loss = loss_fn(prediction, y)
+        loss.backward()
     return loss
 
 

@@ -197,6 +197,7 @@ def _tensors(tensor):
         ("carrying a gradient", tensor.double().clone().requires_grad_()),
         ("a list", tensor.tolist()),
         ("an array", tensor.numpy()),
+        ("a big-endian array", tensor.numpy().astype(tensor.numpy().dtype.newbyteorder(">"))),
         ("an array of objects", np.array([object()] * 3)),
         ("an array of strings", np.array(["a", "b", "c"])),
     ]

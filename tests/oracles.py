@@ -24,9 +24,23 @@ def oracle(*functions):
 
 
 def exact(value):
-    """Return numbers as an array of mpmath's."""
+    """Return numbers as an array of mpmath's, complex ones as pairs."""
+    value = real_parts(value)
     array = value.detach().double().numpy() if isinstance(value, torch.Tensor) else np.asarray(value, float)
     return _mpf(array)
+
+
+def is_complex(value):
+    return value.is_complex() if isinstance(value, torch.Tensor) else np.iscomplexobj(value)
+
+
+def real_parts(value):
+    """Return complex numbers as pairs in a last dimension, and others as they are."""
+    return torch.view_as_real(torch.as_tensor(value)) if is_complex(value) else value
+
+
+def sizes(value):
+    return norm(exact(value)) if is_complex(value) else abs(exact(value))
 
 
 def _entrywise(function, n_arguments=1):
@@ -190,10 +204,12 @@ def _(result, prediction, target, percent, zeros):
 
 def _order(value):
     """Return how many values lie between 0 and each entry, in the dtype that it has."""
-    array = value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
-    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[array.element_size()]
-    signs = [math.copysign(1, number) for number in array.double().reshape(-1).tolist()]
-    sizes = array.abs().view(bits).reshape(-1).tolist()
+    if not isinstance(value, torch.Tensor):
+        value = np.array(value)
+        value = torch.from_numpy(value.astype(value.dtype.newbyteorder("=")))
+    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[value.element_size()]
+    signs = [math.copysign(1, number) for number in value.double().reshape(-1).tolist()]
+    sizes = value.abs().view(bits).reshape(-1).tolist()
     return [int(sign) * size for sign, size in zip(signs, sizes, strict=True)]
 
 
@@ -260,7 +276,9 @@ def _(result, params, lr, weight_decay, norm, maximize, **settings):
 @oracle("optimizers.coast")
 def _(result, start, n_steps, **_):
     """SGDW without decay stays where it is."""
-    yield result, np.stack([exact(start)] * n_steps)
+    several = isinstance(result, list)
+    for found, one in zip(result, start, strict=True) if several else [(result, start)]:
+        yield real_parts(found), np.stack([exact(one)] * n_steps)
 
 
 def _rows(X, y):
@@ -294,12 +312,12 @@ def _(result, X, y, weight_decay, penalty, decay_bias):
 
 @oracle("penalties.l1_penalty")
 def _(result, parameters, weight_decay):
-    yield result, exact(weight_decay) * sum(abs(exact(p)).sum() for p in _listed(parameters))
+    yield result, exact(weight_decay) * sum(sizes(p).sum() for p in _listed(parameters))
 
 
 @oracle("penalties.l2_penalty")
 def _(result, parameters, weight_decay):
-    yield result, exact(weight_decay) / 2 * sum((exact(p) ** 2).sum() for p in _listed(parameters))
+    yield result, exact(weight_decay) / 2 * sum((sizes(p) ** 2).sum() for p in _listed(parameters))
 
 
 def _listed(parameters):
@@ -308,8 +326,9 @@ def _listed(parameters):
 
 @oracle("penalties.soft_threshold")
 def _(result, x, threshold):
-    x, threshold = exact(x), exact(threshold)
-    yield result, np.where(abs(x) <= threshold, 0, x - np.sign(x) * threshold)
+    size, threshold = np.asarray(sizes(x)), exact(threshold)
+    share = np.where(size <= threshold, 0, 1 - threshold / np.where(size == 0, 1, size))
+    yield real_parts(result), exact(x) * (share[..., None] if is_complex(x) else share)
 
 
 @oracle("scratch.linear_descent")
@@ -385,9 +404,9 @@ def _(result, rows):
 
 @oracle("training.train")
 def _(result, model, X, y, optimizer, loss_fn, n_epochs, batch_size):
-    """The same in plain torch."""
-    X, y = (v if isinstance(v, torch.Tensor) else torch.from_numpy(np.array(v)) for v in (X, y))
-    X, y = (v.double() if v.dtype == torch.bool else v for v in (X, y))
+    """The same in plain torch, with labels as numbers."""
+    X, y = (v if isinstance(v, torch.Tensor) else torch.from_numpy(np.array(v, float)) for v in (X, y))
+    X, y = (v if v.is_floating_point() else v.to(next(model.parameters())) for v in (X, y))
     size = batch_size or len(X)
     for epoch in range(n_epochs):
         losses = 0.0

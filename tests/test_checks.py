@@ -1,8 +1,11 @@
+from functools import partial
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from course_lib import _checks
 
@@ -22,6 +25,46 @@ def test_finite_keeps_the_type_of_a_floating_array():
 def test_finite_turns_lists_and_integers_into_float64(values):
     expected = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)
     torch.testing.assert_close(_checks.finite("values", values), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", "i2", "i8", "u1", "?"])
+def test_finite_takes_either_byte_order(kind):
+    native = np.array([[1, 0], [3, 1]], dtype="=" + kind)
+    for order in "<>":
+        found = _checks.finite("values", native.astype(native.dtype.newbyteorder(order)))
+        assert torch.equal(found, _checks.finite("values", native))
+
+
+def test_finite_lets_pass_what_is_empty_or_complex_only_where_told():
+    assert _checks.finite("values", torch.ones(0, 2), empty=True).shape == (0, 2)
+    values = torch.tensor([1j, 2])
+    assert _checks.finite("values", values, imaginary=True) is values
+    for part in (complex(0, float("nan")), complex(float("inf"), 0)):
+        with pytest.raises(ValueError, match="values must be finite"):
+            _checks.finite("values", torch.tensor([1j, part]), imaginary=True)
+
+
+def test_finite_lets_pass_what_is_not_known_yet():
+    def doubled(values):
+        return 2 * _checks.finite("values", values)
+
+    rows = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert torch.equal(torch.func.vmap(doubled)(rows), 2 * rows)
+    torch._dynamo.reset()
+    assert torch.equal(torch.compile(doubled, fullgraph=True, backend="eager")(rows), 2 * rows)
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_condition_is_known_unless_torch_computes_it_later(value, monkeypatch):
+    def in_a_row(row):
+        assert _checks.known(row > 0, otherwise=not value) is not value
+        return row
+
+    condition = torch.tensor(value)
+    assert _checks.known(condition, otherwise=not value) is value
+    torch.func.vmap(in_a_row)(torch.full((2,), float(value)))
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert _checks.known(condition, otherwise=not value) is not value
 
 
 def test_finite_copies_an_array():
@@ -153,6 +196,25 @@ def test_rows_keeps_labels_and_makes_lists_tensors():
     assert y.dtype == torch.int64
 
 
+@pytest.mark.parametrize("y", [[0, 2], np.array([0, 2], dtype=np.int32), [True, False], torch.tensor([1, 0])])
+def test_rows_keeps_labels_whatever_they_come_in(y):
+    found = _checks.rows([[1.0], [2.0]], y, torch.float32)[1]
+    assert found.tolist() == list(y)
+    assert not found.is_floating_point()
+
+
+def test_rows_gives_numbers_of_arrays_the_dtype_and_leaves_tensors_alone():
+    double, indices = torch.ones(2, 1, dtype=torch.float64), torch.tensor([[1], [0]])
+    for X in ([[1], [2]], np.ones((2, 1)), np.ones((2, 1), dtype=int), torch.tensor([[True], [False]])):
+        assert _checks.rows(X, [0.5, 1.0], torch.float32)[0].dtype == torch.float32
+    assert _checks.rows(double, [0.5, 1.0], torch.float32)[0] is double
+    assert _checks.rows(indices, [0.5, 1.0], torch.float32)[0] is indices
+    assert _checks.rows(double, [0.5, 1.0], torch.float32)[1].dtype == torch.float32
+    assert _checks.rows(double, np.ones(2))[1].dtype == torch.float64
+    with pytest.raises(ValueError, match=r"^X in torch\.float16 must be finite"):
+        _checks.rows([1e5, 1.0], [0, 1], torch.float16)
+
+
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [
@@ -226,12 +288,158 @@ def test_a_power_of_two_divides_exactly(size):
     assert size / unit * unit == size
 
 
-@pytest.mark.parametrize("loss_fn", [torch.nn.functional.mse_loss, torch.nn.HuberLoss()])
-def test_targets_that_a_loss_would_broadcast_are_refused(loss_fn):
-    _checks.targets(loss_fn, torch.Size([3, 1]), torch.ones(3, 1))
-    _checks.targets(torch.nn.functional.cross_entropy, torch.Size([3, 2]), torch.ones(3))
-    with pytest.raises(ValueError, match=r"y must have the shape of the predictions, \(3, 1\), got \(3,\)"):
-        _checks.targets(loss_fn, torch.Size([3, 1]), torch.ones(3))
+def gaussian(prediction, target):
+    return F.gaussian_nll_loss(prediction, target, torch.ones_like(prediction))
+
+
+def own(prediction, target):
+    return (prediction - target).pow(4).mean()
+
+
+def summed(prediction, target):
+    return (prediction - target).abs().sum()
+
+
+def squeezing(prediction, target):
+    return F.binary_cross_entropy_with_logits(prediction[:, 0], target)
+
+
+def quantiles(prediction, target):
+    """One target beside many predictions of it."""
+    error = target - prediction
+    return torch.maximum(0.3 * error, -0.7 * error).mean()
+
+
+def gathering(prediction, target):
+    return -prediction.log_softmax(1).gather(1, target).mean()
+
+
+def picking(prediction, target):
+    return -prediction.log_softmax(1)[range(len(target)), target].mean()
+
+
+def mean_of_many(prediction, target):
+    return (prediction.mean(1) - target).square().mean()
+
+
+def deviations(prediction, target):
+    """A Gaussian whose width is predicted as well."""
+    mean, width = prediction.T
+    return (width + ((target[:, 0] - mean) / width.exp()) ** 2).mean()
+
+
+def cosines(prediction, target):
+    return F.cosine_embedding_loss(prediction, prediction.flip(0), target)
+
+
+TORCHS = [F.mse_loss, F.l1_loss, F.huber_loss, F.smooth_l1_loss, F.poisson_nll_loss, F.kl_div]
+TORCHS += [
+    F.hinge_embedding_loss,
+    nn.MSELoss(reduction="sum"),
+    nn.PoissonNLLLoss(),
+    nn.KLDivLoss(reduction="batchmean"),
+]
+LABELS = torch.tensor([0, 2, 1, 0, 2, 1, 1, 0])
+NUMBERS = torch.linspace(0, 1, 8)
+
+
+@pytest.mark.parametrize(
+    "loss_fn",
+    [*TORCHS, gaussian, own, summed, partial(F.poisson_nll_loss, log_input=False), quantiles],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "y", [NUMBERS, torch.zeros(8), LABELS, LABELS > 0], ids=["floats", "0", "int", "bool"]
+)
+def test_one_column_of_predictions_beside_a_vector_of_targets_is_refused(loss_fn, y):
+    """Whatever is in it, and either way round; torch would make 8 x 8 of both."""
+    shapes = r"y must have the shape of the predictions, \(8, 1\), got \(8,\)$"
+    with pytest.raises(ValueError, match=shapes):
+        _checks.targets(loss_fn, torch.zeros(8, 1), y)
+    with pytest.raises(ValueError, match=r"\(8,\), got \(8, 1\)$"):
+        _checks.targets(loss_fn, torch.zeros(8), y[:, None])
+
+
+@pytest.mark.parametrize("loss_fn", [*TORCHS, partial(F.mse_loss, reduction="sum")], ids=str)
+@pytest.mark.parametrize(
+    ("predicted", "given"), [((8, 3), (8, 1)), ((8, 1), (8, 3)), ((8, 8), (8,))], ids=str
+)
+def test_no_loss_of_torchs_compares_unequal_shapes(loss_fn, predicted, given):
+    with pytest.raises(ValueError, match="y must have the shape of the predictions"):
+        _checks.targets(loss_fn, torch.zeros(predicted), torch.zeros(given))
+
+
+def test_a_vector_that_fits_by_the_number_of_rows_only_is_refused():
+    for n_rows in (2, 8):
+        with pytest.raises(ValueError, match="y must have the shape of the predictions"):
+            _checks.targets(own, torch.zeros(n_rows, n_rows), torch.zeros(n_rows))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("n_rows", [2, 1000])
+def test_what_is_refused_does_not_depend_on_the_dtype_or_the_size(dtype, n_rows):
+    prediction, y = torch.zeros(n_rows, 1, dtype=dtype), torch.zeros(n_rows, dtype=dtype)
+    assert _checks.targets(squeezing, prediction, y) is y
+    with pytest.raises(ValueError, match="y must have the shape"):
+        _checks.targets(own, prediction, y)
+
+
+@pytest.mark.parametrize(
+    ("loss_fn", "predicted", "y"),
+    [
+        (F.cross_entropy, (8, 3), LABELS),
+        (F.cross_entropy, (8, 8), LABELS),  # they would fit
+        (F.cross_entropy, (1, 3), LABELS[:1]),
+        (F.cross_entropy, (8, 3, 5), LABELS[:, None].expand(8, 5)),
+        (nn.NLLLoss(), (8, 8), LABELS),
+        (F.multi_margin_loss, (8, 8), LABELS),
+        (lambda p, y: F.cross_entropy(p, y.long()), (8, 8), LABELS),
+        (gathering, (8, 3), LABELS[:, None]),
+        (picking, (8, 3), LABELS),
+        (picking, (8, 8), LABELS),
+        (cosines, (8, 3), 2 * (NUMBERS > 0.5) - 1.0),
+        (cosines, (8, 8), 2 * (NUMBERS > 0.5) - 1.0),
+        (squeezing, (8, 1), NUMBERS),
+        (squeezing, (8, 1), torch.zeros(8)),
+        (quantiles, (8, 3), NUMBERS[:, None]),
+        (deviations, (8, 2), NUMBERS[:, None]),
+        (mean_of_many, (8, 8), NUMBERS),
+        (lambda p, y: F.mse_loss(p.squeeze(1), y), (8, 1), NUMBERS),
+        (lambda p, y: F.mse_loss(p, y[:, None]), (8, 1), NUMBERS),
+        (lambda p, y: (p.mean() - y.mean()) ** 2, (8, 3), NUMBERS),
+    ],
+)
+def test_a_loss_that_takes_other_shapes_gets_its_targets_as_they_are(loss_fn, predicted, y):
+    assert torch.equal(_checks.targets(loss_fn, torch.zeros(predicted), y), y)
+    loss_fn(torch.zeros(predicted), y)
+
+
+@pytest.mark.parametrize("labels", [LABELS > 0, LABELS.int(), LABELS.to(torch.uint8), LABELS], ids=str)
+def test_labels_become_numbers_beside_predictions_of_their_shape_and_indices_elsewhere(labels):
+    for dtype in (torch.float32, torch.float64):
+        found = _checks.targets(F.mse_loss, torch.zeros(8, dtype=dtype), labels)
+        assert (found.dtype, found.tolist()) == (dtype, labels.double().tolist())
+    assert _checks.targets(F.cross_entropy, torch.zeros(8, 3), labels).dtype == torch.int64
+    for loss_fn in (F.multilabel_margin_loss, nn.MultiLabelMarginLoss()):
+        assert _checks.targets(loss_fn, torch.zeros(8), labels).dtype == torch.int64
+
+
+def test_numbers_beside_predictions_of_their_shape_stay_as_they_are():
+    y = NUMBERS.double()
+    assert _checks.targets(F.mse_loss, torch.zeros(8), y) is y
+
+
+def test_what_is_no_tensor_is_left_to_the_loss():
+    assert _checks.targets(own, (torch.zeros(8, 1), None), LABELS) is LABELS
+
+
+def test_looking_for_a_broadcast_warns_of_nothing_and_leaves_the_generator_alone():
+    state = torch.get_rng_state()
+    with pytest.raises(ValueError, match="y must have the shape"):
+        _checks.targets(F.kl_div, torch.zeros(8, 1), NUMBERS)  # torch would warn, and tests would fail
+    with torch.device("meta"):  # nor does it use the default device
+        assert _checks.targets(squeezing, torch.zeros(8, 1, device="cpu"), NUMBERS) is NUMBERS
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_mapping_may_be_empty_only_where_told():

@@ -21,6 +21,9 @@ CALLS += [
     ("landscape.descent_paths", {"loss_fn": nn.functional.l1_loss}),
     ("landscape.loss_grid", {"directions": None, "origin": None}),
     ("landscape.loss_grid", {"loss_fn": lambda prediction, y: (prediction - y).pow(4).mean()}),
+    ("landscape.loss_grid", {"model": nn.Sequential(nn.Linear(2, 1, bias=False)).double()}),
+    ("training.train", {"y": torch.tensor([1, 0, 1])}),
+    ("training.train", {"X": [[3.0, 2.0], [1.0, 1.0], [4.0, 1.0]], "y": [True, False, True]}),
     ("optimum.logistic_optimum", {"penalty": "l2", "decay_bias": True}),
     ("scratch.linear_descent", {"optimizer": "AdamW", "momentum": 0.0, "nesterov": False}),
 ]

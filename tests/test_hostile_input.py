@@ -19,8 +19,8 @@ from torch import nn
 
 from course_lib import parallel, plotting
 from tests.hostile import Change, arguments_of, hostile
-from tests.oracles import ORACLES, squares
-from tests.valid_arguments import VALID
+from tests.oracles import ORACLES, real_parts, squares
+from tests.valid_arguments import VALID, X
 
 SECONDS = 5  # that a call may take
 EXTREME = re.compile(r"\de[+-]?\d|zero|negative")  # numbers with which matplotlib may have to struggle
@@ -60,6 +60,7 @@ VARIANTS = {
     "landscape.descent_paths": [{"loss_fn": squares}],
     "landscape.loss_grid": [{"loss_fn": nn.HuberLoss()}, {"loss_fn": squares}],
     "optimizers.ProximalSGD": [{"norm": 2}],
+    "optimizers.coast": [{"start": [X, X[0]], "gradient": "none"}],
     "optimizers.SGDW": [
         {"norm": 1, "nesterov": False},
         {"decay_times_lr": False, "momentum": 0.0, "nesterov": False},
@@ -139,7 +140,7 @@ def finished(result, draws):
 
 def numbers_in(result):
     if isinstance(result, torch.Tensor):
-        yield result.detach().double().numpy() if not result.is_complex() else np.array(np.nan)
+        yield real_parts(result).detach().double().numpy()
     elif isinstance(result, (float, int, np.floating)):
         yield np.array(float(result))
     elif isinstance(result, np.ndarray) and result.dtype != object:

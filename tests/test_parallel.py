@@ -200,16 +200,22 @@ def test_class_labels_stay_integers(monkeypatch):
     assert sent[0].dtype == torch.int64
 
 
-@pytest.mark.parametrize(("rank", "rows"), [(0, slice(3)), (1, slice(3, 5))])
-def test_what_a_process_does_by_itself(rank, rows, tmp_path, monkeypatch):
-    """It meets the others, descends its share of the rows, and saves the result if it is the first."""
-    calls, threads = [], []
+@pytest.fixture
+def alone(monkeypatch):
+    """What a process says to the others, who are not there."""
+    calls = []
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda *args, **kw: calls.append((args, kw)))
     monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: calls.append("left"))
     monkeypatch.setattr(torch.nn.parallel, "DistributedDataParallel", lambda model: model)
-    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: calls.append(n))
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "")  # so that what comes next is undone afterwards
     monkeypatch.delenv("GLOO_SOCKET_IFNAME")
+    return calls
+
+
+@pytest.mark.parametrize(("rank", "rows"), [(0, slice(3)), (1, slice(3, 5))])
+def test_what_a_process_does_by_itself(rank, rows, tmp_path, alone):
+    """It meets the others, descends its share of the rows, and saves the result if it is the first."""
     model, shares = network(), []
 
     def loss_fn(prediction, target):
@@ -219,8 +225,7 @@ def test_what_a_process_does_by_itself(rank, rows, tmp_path, monkeypatch):
     torch.save((model, X[:5], Y[:5]), tmp_path / "start.pt")
     parallel._process(rank, 2, str(tmp_path), 0.7, 0.1, 3, loss_fn)
     meeting = {"init_method": f"file://{tmp_path}/meeting", "rank": rank, "world_size": 2}
-    assert calls == [(("gloo",), meeting | {"timeout": timedelta(seconds=60)}), "left"]
-    assert threads == [1]
+    assert alone == [1, (("gloo",), meeting | {"timeout": timedelta(seconds=60)}), "left"]
     assert os.environ["GLOO_SOCKET_IFNAME"].startswith("lo")
     assert [size for size, _ in shares] == 3 * [len(Y[:5][rows])]
     assert all(torch.equal(target, Y[:5][rows]) for _, target in shares)
@@ -234,3 +239,31 @@ def test_what_a_process_does_by_itself(rank, rows, tmp_path, monkeypatch):
             weight_decay=0.1,
         )
         assert_near(dict(torch.load(tmp_path / "end.pt")), dict(expected))
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_process_takes_labels_and_refuses_to_broadcast_them(tmp_path):
+    paths = []
+    for labels in (Y, Y.long(), Y.bool()):
+        torch.save((network(), X, labels), tmp_path / "start.pt")
+        parallel._process(0, 1, str(tmp_path), 0.7, 0.1, 3, F.binary_cross_entropy)
+        paths.append(dict(torch.load(tmp_path / "end.pt")))
+    assert_near(paths[1], paths[0], atol=0)
+    assert_near(paths[2], paths[0], atol=0)
+    torch.save((nn.Linear(2, 1).double(), X, Y), tmp_path / "start.pt")
+    with pytest.raises(ValueError, match=r"y must have the shape of the predictions, \(6, 1\), got \(6,\)"):
+        parallel._process(0, 1, str(tmp_path), 0.7, 0.1, 3, F.poisson_nll_loss)
+
+
+def test_arrays_become_of_the_dtype_of_the_model(monkeypatch):
+    sent = []
+
+    def receive(process, arguments, nprocs):
+        folder = Path(arguments[1])
+        model, *data = torch.load(folder / "start.pt", weights_only=False)
+        torch.save(model.state_dict(), folder / "end.pt")
+        sent.extend(data)
+
+    monkeypatch.setattr(parallel, "spawn", receive)
+    data_parallel(Perceptron(), X.numpy(), Y.numpy(), lr=0.1, n_steps=1)
+    assert [tensor.dtype for tensor in sent] == [torch.float32, torch.float32]

@@ -1,9 +1,12 @@
 import copy
+import io
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.datasets import make_classification
 from torch import nn
 
 from course_lib.data import two_points
@@ -258,10 +261,102 @@ def test_errors_say_what_is_at_fault_and_what_else_may_be():
         trained(None, F.mse_loss)
 
 
-def test_targets_that_the_loss_would_broadcast_are_refused():
+@pytest.mark.parametrize(
+    "loss_fn", [F.mse_loss, F.poisson_nll_loss, lambda prediction, y: (prediction - y).pow(4).mean()]
+)
+@pytest.mark.parametrize("y", [Y_NOISY, Y_NOISY.bool().numpy()])
+def test_targets_that_the_loss_would_broadcast_are_refused(loss_fn, y):
     model = nn.Linear(2, 1)
+    before = copy.deepcopy(model.state_dict())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(
         ValueError, match=r"y must have the shape of the predictions, \(10, 1\), got \(10,\)$"
     ):
-        train(model, X_NOISY, Y_NOISY, optimizer, loss_fn=F.mse_loss)
+        train(model, X_NOISY, y, optimizer, loss_fn=loss_fn)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def path_of(X, y, *, n_outputs=1, dtype=torch.float32, loss_fn=F.binary_cross_entropy, batch_size=None):
+    """The parameters of a model with one probability, or with scores, while it is trained."""
+    torch.manual_seed(0)
+    model = Perceptron(dtype=dtype) if n_outputs == 1 else nn.Linear(2, n_outputs).to(dtype)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    history = train(model, X, y, optimizer, loss_fn=loss_fn, n_epochs=5, batch_size=batch_size)
+    return torch.cat([path.flatten(1) for path in history.parameters.values()], dim=1)
+
+
+def test_what_scikit_learn_hands_out_trains_a_model_of_any_dtype():
+    X, y = make_classification(20, 2, n_informative=2, n_redundant=0, random_state=0)
+    assert (X.dtype, y.dtype) == (np.float64, np.int64)
+    for dtype in (torch.float16, torch.float32, torch.float64):
+        rows, numbers = torch.tensor(X, dtype=dtype), torch.tensor(y, dtype=dtype)
+        expected = path_of(rows, numbers, dtype=dtype)
+        for batch_size in (None, 20):
+            assert torch.equal(path_of(X, y, dtype=dtype, batch_size=batch_size), expected)
+        assert torch.equal(path_of(X.tolist(), y.tolist(), dtype=dtype), expected)
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.int32, torch.int64])
+@pytest.mark.parametrize("container", [torch.Tensor.numpy, torch.Tensor.tolist, torch.Tensor.clone])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"loss_fn": F.mse_loss},
+        {"n_outputs": 2, "loss_fn": F.cross_entropy},
+        {"n_outputs": 2, "loss_fn": F.multi_margin_loss, "batch_size": 4},
+    ],
+)
+def test_labels_train_a_model_whatever_they_come_in(settings, container, kind):
+    target = Y_NOISY if settings.get("n_outputs", 1) == 1 else Y_NOISY.long()
+    expected = path_of(X_NOISY, target, **settings)
+    assert torch.equal(path_of(X_NOISY, container(Y_NOISY.to(kind)), **settings), expected)
+
+
+def test_labels_of_many_outputs_are_numbers_unless_torch_takes_them_for_indices():
+    labels = torch.stack([Y_NOISY, 1 - Y_NOISY], dim=1).long()
+    settings = {"n_outputs": 2, "loss_fn": F.binary_cross_entropy_with_logits}
+    assert torch.equal(path_of(X_NOISY, labels, **settings), path_of(X_NOISY, labels.float(), **settings))
+    path_of(X_NOISY, labels, n_outputs=2, loss_fn=F.multilabel_margin_loss)
+
+
+def test_a_loss_of_its_own_may_take_whatever_the_model_returns():
+    model = nn.LSTM(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    losses = train(
+        model, X_NOISY, Y_NOISY[:, None], optimizer, loss_fn=lambda p, y: F.mse_loss(p[0], y), n_epochs=3
+    ).loss
+    assert losses[2] < losses[0]
+
+
+def test_indices_stay_integers_for_an_embedding():
+    model = nn.Sequential(nn.Embedding(3, 1), nn.Flatten(0))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    history = train(model, torch.tensor([0, 2]), torch.ones(2), optimizer, loss_fn=F.mse_loss, n_epochs=2)
+    unseen, _ = history["0.weight"][:, 1]
+    assert torch.equal(history["0.weight"][0, 1], unseen)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"X": X_NOISY.double()}, r"with X in torch\.float64, model\(X\): .*dtype"),
+        ({"X": X_NOISY.long()}, r"with X in torch\.int64, model\(X\): .*dtype"),
+        ({"y": Y_NOISY.double()}, r"with y in torch\.float64, loss_fn\(model\(X\), y\): .*dtype"),
+        ({"X": X_NOISY[:, :1]}, r"model\(X\): mat1 and mat2 shapes cannot be multiplied"),
+    ],
+)
+def test_an_error_names_the_argument_whose_tensor_does_not_suit_the_model(changes, match):
+    with pytest.raises(ValueError, match=match):
+        path_of(**{"X": X_NOISY, "y": Y_NOISY} | changes)
+
+
+def test_a_history_is_saved_as_tensors_that_torch_loads_by_default():
+    model, file = Perceptron(), io.BytesIO()
+    history = train(model, *two_points(), torch.optim.SGD(model.parameters(), lr=1.0), n_epochs=3)
+    torch.save(vars(history), file)
+    file.seek(0)
+    loaded = History(**torch.load(file))
+    assert torch.equal(loaded.loss, history.loss)
+    assert list(loaded.parameters) == list(history.parameters)
+    assert all(torch.equal(loaded[name], path) for name, path in history.parameters.items())
