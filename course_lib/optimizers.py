@@ -13,6 +13,7 @@ from torch.optim.optimizer import ParamsT
 
 from course_lib import _checks
 from course_lib._checks import Array
+from course_lib.penalties import _towards_zero
 
 __all__ = ["SGDW", "ProximalSGD", "coast"]
 
@@ -29,6 +30,7 @@ class _Decaying(Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Fill in, as torch does, what a state saved by another optimizer does not have."""
         super().__setstate__(state)
+        self.defaults.pop("differentiable", None)  # a setting of torch's own optimizers, put there by it
         for group in self.param_groups:
             for name, value in self.defaults.items():
                 group.setdefault(name, value)
@@ -38,12 +40,10 @@ class _Decaying(Optimizer):
         _checks.mapping("param_group", param_group)
         self._check({**self.defaults, **param_group})
         super().add_param_group(param_group)
-        group = self.param_groups[-1]
-        by_constants = group["norm"] == 1 and group["weight_decay"] > 0  # of what sign, in the plane?
-        for parameter in group["params"]:
-            if not parameter.is_floating_point() and (by_constants or not parameter.is_complex()):
+        for parameter in self.param_groups[-1]["params"]:
+            if not (parameter.is_floating_point() or parameter.is_complex()):
                 self.param_groups.pop()
-                raise TypeError(f"params must be floating (or complex with norm=2), got {parameter.dtype}")
+                raise TypeError(f"params must be floating or complex, got {parameter.dtype}")
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
@@ -101,7 +101,7 @@ class SGDW(_Decaying):
     nesterov : bool, default=False
     norm : {2, 1}, default=2
         With 1 every parameter moves towards zero by :math:`\eta\lambda` and stops there, as in
-        `course_lib.penalties.soft_threshold`.
+        `course_lib.penalties.soft_threshold`: a complex one along its own direction.
     decay_times_lr : bool, default=True
         False: the factor is :math:`1 - \lambda` (or the shift :math:`\lambda`), whatever the learning
         rate.
@@ -213,6 +213,7 @@ class ProximalSGD(_Decaying):
         :math:`\lambda \ge 0`: no 1/2 with norm 1, a 1/2 with norm 2; the step multiplies it by lr. The
         bias is decayed unless a group keeps it out.
     norm : {1, 2}, default=1
+        With 1 a complex parameter moves along its own direction.
     maximize : bool, default=False
         Ascend the objective; the parameters shrink all the same.
 
@@ -220,6 +221,11 @@ class ProximalSGD(_Decaying):
     ------
     ValueError, TypeError
         If a setting is out of its range.
+
+    Notes
+    -----
+    There is no momentum that a schedule could move: torch's OneCycleLR and CyclicLR need
+    ``cycle_momentum=False``.
 
     References
     ----------
@@ -265,37 +271,44 @@ def _shrink(parameter: torch.Tensor, decay: float, norm: Literal[1, 2]) -> None:
     if norm == 2:
         parameter.mul_(1 - decay)
     else:
-        parameter.sub_(parameter.clamp(-decay, decay))
+        parameter.copy_(_towards_zero(parameter, decay))
 
 
 def coast(
-    make_optimizer: Callable[[list[nn.Parameter]], Optimizer], start: Array, *, n_steps: int = 1
-) -> torch.Tensor:
-    """Return what an optimizer does to parameters on which the loss does not depend.
+    make_optimizer: Callable[[list[nn.Parameter]], Optimizer],
+    start: Array | list[torch.Tensor],
+    *,
+    n_steps: int = 1,
+    gradient: Literal["zero", "none"] = "zero",
+) -> Any:  # a Tensor, or a list of them
+    r"""Return what an optimizer does to parameters on which the loss does not depend.
 
     With a gradient of zero nothing but the decay is left. It must bring every parameter closer to zero,
-    whatever its sign, and leave a zero alone.
+    whatever its sign, and leave a zero alone. With no gradient at all, which is what backward() leaves in a
+    parameter that took no part, torch's optimizers skip it: not even the decay is left.
 
     Parameters
     ----------
     make_optimizer : callable
-        ``make_optimizer([parameter])`` returns a torch optimizer. What its ``weight_decay`` means is what
-        one wants to find out: is it multiplied by lr, does it know the sign; a bias is a parameter like
-        any other. (A 1/2 in a penalty cannot be seen: only its derivative acts.)
-    start : Tensor
-        Any shape, finite.
+        ``make_optimizer(parameters)``, of a list, returns a torch optimizer. What its ``weight_decay`` means
+        is what one wants to find out: is it multiplied by lr, does it know the sign; a bias is a parameter
+        like any other. (A 1/2 in a penalty cannot be seen: only its derivative acts.)
+    start : Tensor, or list of Tensor
+        One parameter of any shape, or several, each of its own shape; finite.
     n_steps : int, default=1
+    gradient : {"zero", "none"}, default="zero"
+        What every parameter finds in ``parameter.grad`` before each step: zeros, or None.
 
     Returns
     -------
-    Tensor of shape (n_steps, \\*start.shape)
+    Tensor of shape (n_steps, \*start.shape), or list of such Tensor
         The parameters after each step.
 
     Raises
     ------
     ValueError, TypeError
-        If `start` is not finite, `n_steps` not a positive integer, or `make_optimizer` not callable,
-        fails or returns no optimizer.
+        If `start` is not finite, `n_steps` not a positive integer, `gradient` unknown, or `make_optimizer`
+        not callable, fails or returns no optimizer, or one whose step fails.
 
     Examples
     --------
@@ -305,21 +318,28 @@ def coast(
     [[0.95, -1.9, 0.0]]
     """
     _checks.function("make_optimizer", make_optimizer)
-    start = _checks.finite("start", start)
+    several = isinstance(start, list | tuple) and any(isinstance(part, torch.Tensor) for part in start)
+    parts: Any = start if several else [start]
+    starts = [_checks.finite("start", part, imaginary=True) for part in parts]
     n_steps = _checks.count("n_steps", n_steps)
-    parameter = nn.Parameter(start.detach().clone())
+    _checks.choice("gradient", gradient, ("zero", "none"))
+    parameters = [nn.Parameter(part.detach().clone()) for part in starts]
     with _checks.within("make_optimizer"):
-        optimizer = make_optimizer([parameter])
+        optimizer = make_optimizer(parameters)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"make_optimizer must return a torch.optim.Optimizer, got {optimizer!r}")
 
     def closure() -> Any:  # a Tensor, where the annotations of torch's optimizers ask for a float
-        parameter.grad = torch.zeros_like(parameter)
-        return parameter.new_zeros(())
+        for parameter in parameters:
+            parameter.grad = torch.zeros_like(parameter) if gradient == "zero" else None
+        return starts[0].new_zeros(())
 
-    path = []
+    paths: list[list[torch.Tensor]] = [[] for _ in parameters]
     for _ in range(n_steps):
         closure()  # for an optimizer that does not call it
-        optimizer.step(closure)
-        path.append(parameter.detach().clone())
-    return torch.stack(path)
+        with _checks.within("the step of what make_optimizer returns"):
+            optimizer.step(closure)
+        for path, parameter in zip(paths, parameters, strict=True):
+            path.append(parameter.detach().clone())
+    stacked = [torch.stack(path) for path in paths]
+    return stacked if several else stacked[0]

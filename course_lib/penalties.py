@@ -89,20 +89,22 @@ def l2_penalty(parameters: torch.Tensor | Iterable[torch.Tensor], weight_decay: 
     Parameters
     ----------
     parameters : Tensor or iterable of Tensor
-        Those to penalize: all of ``model.parameters()`` has the biases in, as torch's optimizers do.
+        Those to penalize: all of ``model.parameters()`` has the biases in, as torch's optimizers do. Of
+        complex ones the square of the absolute value counts.
     weight_decay : float
         :math:`\lambda \ge 0`. There is a 1/2, and nothing is multiplied by lr.
 
     Returns
     -------
     Tensor of shape ()
-        Differentiable; its gradient is :math:`\lambda p`. Infinite where it overflows the dtype; the
-        gradient is right even so.
+        Differentiable; its gradient is :math:`\lambda p`, also of a complex p, as torch counts it. Infinite
+        where it overflows the dtype; the gradient is right even so.
 
     Raises
     ------
     ValueError, TypeError
-        If there is no parameter, one is not a tensor, or `weight_decay` is negative or not a number.
+        If there is no parameter, one is not a tensor or not finite (under ``torch.func.vmap`` and
+        ``torch.compile`` no value is looked at), or `weight_decay` is negative or not a number.
 
     Examples
     --------
@@ -112,9 +114,13 @@ def l2_penalty(parameters: torch.Tensor | Iterable[torch.Tensor], weight_decay: 
     tensor(0.2750)
     """
     parameters, weight_decay = _parameters(parameters), _checks.number("weight_decay", weight_decay)
-    total = torch.stack([p.square().sum() for p in parameters]).sum()
-    if total.isinf():  # perhaps only on the way
-        return torch.stack([((weight_decay / 2) ** 0.5 * p).square().sum() for p in parameters]).sum()
+    parts = [torch.view_as_real(p.resolve_conj()) if p.is_complex() else p for p in parameters]
+    total = _sum(torch.square, parts)
+    overflows = total.isinf()  # perhaps only on the way
+    if _checks.known(overflows, otherwise=True):
+        root = (weight_decay / 2) ** 0.5
+        total = _sum(lambda p: torch.where(overflows, root * p, p).square(), parts)
+        return torch.where(overflows, total, weight_decay / 2 * total)
     return weight_decay / 2 * total
 
 
@@ -129,20 +135,22 @@ def l1_penalty(parameters: torch.Tensor | Iterable[torch.Tensor], weight_decay: 
     Parameters
     ----------
     parameters : Tensor or iterable of Tensor
-        Those to penalize: all of ``model.parameters()`` has the biases in.
+        Those to penalize: all of ``model.parameters()`` has the biases in. Of complex ones the absolute
+        value counts.
     weight_decay : float
         :math:`\lambda \ge 0`. There is no 1/2, and nothing is multiplied by lr.
 
     Returns
     -------
     Tensor of shape ()
-        Differentiable; its gradient is :math:`\lambda \operatorname{sign}(p)`, 0 at 0. Infinite where it
-        overflows the dtype.
+        Differentiable; its gradient is :math:`\lambda \operatorname{sign}(p)`, with
+        :math:`\operatorname{sign}(p) = p / |p|`, 0 at 0. Infinite where it overflows the dtype.
 
     Raises
     ------
     ValueError, TypeError
-        If there is no parameter, one is not a tensor, or `weight_decay` is negative or not a number.
+        If there is no parameter, one is not a tensor or not finite (under ``torch.func.vmap`` and
+        ``torch.compile`` no value is looked at), or `weight_decay` is negative or not a number.
 
     Examples
     --------
@@ -152,10 +160,17 @@ def l1_penalty(parameters: torch.Tensor | Iterable[torch.Tensor], weight_decay: 
     tensor(0.4000)
     """
     parameters, weight_decay = _parameters(parameters), _checks.number("weight_decay", weight_decay)
-    total = torch.stack([p.abs().sum() for p in parameters]).sum()
-    if total.isinf():  # perhaps only on the way
-        return torch.stack([(weight_decay * p.abs()).sum() for p in parameters]).sum()
+    total = _sum(torch.abs, parameters)
+    overflows = total.isinf()  # perhaps only on the way
+    if _checks.known(overflows, otherwise=True):
+        return torch.where(
+            overflows, _sum(lambda p: weight_decay * p.abs(), parameters), weight_decay * total
+        )
     return weight_decay * total
+
+
+def _sum(size: Callable[[torch.Tensor], torch.Tensor], parameters: list[torch.Tensor]) -> torch.Tensor:
+    return torch.stack([size(parameter).sum() for parameter in parameters]).sum()
 
 
 def _parameters(parameters: torch.Tensor | Iterable[torch.Tensor]) -> list[torch.Tensor]:
@@ -170,7 +185,7 @@ def _parameters(parameters: torch.Tensor | Iterable[torch.Tensor]) -> list[torch
     for parameter in parameters:
         if not isinstance(parameter, torch.Tensor):
             raise TypeError(f"parameters must be tensors, got {parameter!r}")
-    return [_checks.finite("parameters", parameter) for parameter in parameters]
+    return [_checks.finite("parameters", p, empty=True, imaginary=True) for p in parameters]
 
 
 def soft_threshold(x: Array, threshold: float) -> torch.Tensor:
@@ -184,7 +199,8 @@ def soft_threshold(x: Array, threshold: float) -> torch.Tensor:
     Parameters
     ----------
     x : Tensor
-        Any shape, finite.
+        Any shape, finite. A complex value moves along its own direction:
+        :math:`\operatorname{sign}(x) = x / |x|`.
     threshold : float
         :math:`\tau \ge 0`, in the units of `x`.
 
@@ -196,7 +212,8 @@ def soft_threshold(x: Array, threshold: float) -> torch.Tensor:
     Raises
     ------
     ValueError, TypeError
-        If `x` is not finite, or `threshold` negative or not a number.
+        If `x` is not finite (under ``torch.func.vmap`` and ``torch.compile`` no value is looked at), or
+        `threshold` negative or not a number.
 
     References
     ----------
@@ -209,6 +226,13 @@ def soft_threshold(x: Array, threshold: float) -> torch.Tensor:
     >>> soft_threshold(torch.tensor([-2.0, 0.5, 3.0]), 1.0)
     tensor([-1.,  0.,  2.])
     """
-    x = _checks.finite("x", x)
-    threshold = _checks.number("threshold", threshold)
-    return x - x.clamp(-threshold, threshold)
+    x = _checks.finite("x", x, empty=True, imaginary=True)
+    return _towards_zero(x, _checks.number("threshold", threshold))
+
+
+def _towards_zero(x: torch.Tensor, threshold: float) -> torch.Tensor:
+    if not x.is_complex():
+        return x - x.clamp(-threshold, threshold)
+    size = x.abs()
+    beyond = size > threshold
+    return torch.where(beyond, x - threshold * (x / torch.where(beyond, size, 1)), 0)

@@ -68,6 +68,9 @@ def not_a_decay(function):
         *bad(function, "params", ValueError, [X.clone().requires_grad_() * 2], match="non-leaf Tensor"),
         *bad(function, "params", TypeError, X, match="params argument given to the optimizer"),
         *bad(function, "params", TypeError, [None], match="optimizer can only optimize Tensors"),
+        *bad(
+            function, "params", TypeError, [X.long()], match="params must be floating or complex, got torch"
+        ),
         *negative(function, "lr"),
         *bad(function, "lr", ValueError, torch.tensor(-0.1), torch.tensor([NAN])),
         *bad(function, "lr", TypeError, torch.tensor([0.1, 0.2]), torch.tensor(True), 0.1j),
@@ -271,8 +274,16 @@ CASES = [
         lambda params: SGDW(params, lr=-1.0),
         match=r"^make_optimizer: lr must be finite and >= 0, got -1\.0$",
     ),
-    *bad("optimizers.coast", "start", ValueError, [NAN, 1.0], -INF, []),
-    *bad("optimizers.coast", "start", TypeError, "start", None, [1j]),
+    *bad(
+        "optimizers.coast",
+        "make_optimizer",
+        ValueError,
+        lambda params: torch.optim.SparseAdam(params),
+        match=r"^the step of what make_optimizer returns: SparseAdam does not support dense gradients",
+    ),
+    *bad("optimizers.coast", "start", ValueError, [NAN, 1.0], -INF, [], [X, X * NAN], (X, X[:0])),
+    *bad("optimizers.coast", "start", TypeError, "start", None, [X, "start"], [X, None]),
+    *bad("optimizers.coast", "gradient", ValueError, "ones", "None", "", None, 0, True),
     *not_a_count("optimizers.coast", "n_steps", 0, -1),
     *not_points("optimum.logistic_objective"),
     *not_labels("optimum.logistic_objective"),
@@ -332,13 +343,13 @@ CASES = [
         case
         for penalty in ("penalties.l1_penalty", "penalties.l2_penalty")
         for case in (
-            *bad(penalty, "parameters", ValueError, [], {}, torch.ones(0), [X, X * NAN], [X / 0]),
-            *bad(penalty, "parameters", TypeError, None, 1.0, "ab", [None], [X, [1.0]], {"w": X}, X + 1j),
+            *bad(penalty, "parameters", ValueError, [], {}, [X, X * NAN], [X / 0], [X * (1 + 1j) / 0]),
+            *bad(penalty, "parameters", TypeError, None, 1.0, "ab", [None], [X, [1.0]], {"w": X}),
             *negative(penalty, "weight_decay"),
         )
     ),
-    *bad("penalties.soft_threshold", "x", ValueError, [NAN, 1.0], -INF, []),
-    *bad("penalties.soft_threshold", "x", TypeError, "x", None, [1j]),
+    *bad("penalties.soft_threshold", "x", ValueError, [NAN, 1.0], -INF, [complex(0, INF)]),
+    *bad("penalties.soft_threshold", "x", TypeError, "x", None, [[1.0], [1.0, 2.0]]),
     *negative("penalties.soft_threshold", "threshold"),
     *bad("plotting.arrows", "vectors", ValueError, {}),
     *bad("plotting.arrows", "vectors", TypeError, None, [X], X),

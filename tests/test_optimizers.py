@@ -226,6 +226,16 @@ def test_sgdw_takes_its_arguments_in_torchs_order():
     assert_equal(walk(SGDW), walk(torch.optim.SGD))
 
 
+@pytest.mark.parametrize("cycle", [lr_scheduler.OneCycleLR, lr_scheduler.CyclicLR])
+def test_a_cycle_of_momentum_needs_a_momentum(cycle):
+    settings = {lr_scheduler.OneCycleLR: {"max_lr": 0.4, "total_steps": 61}}
+    settings = settings.get(cycle, {"base_lr": 0.01, "max_lr": 0.4, "step_size_up": 5})
+    with pytest.raises(ValueError, match="must support momentum"):
+        cycle(ProximalSGD(parameters()), **settings)
+    cycle(ProximalSGD(parameters()), **settings, cycle_momentum=False)
+    cycle(SGDW(parameters(), momentum=0.9), **settings)
+
+
 # SGDW with decay
 
 
@@ -572,17 +582,45 @@ RESUMES = {
 }
 
 
+def assert_same_state(one, other):
+    """Equal settings and equal tensors, and neither has what the other lacks."""
+    one, other = one.state_dict(), other.state_dict()
+    assert one["param_groups"] == other["param_groups"]
+    assert_equal(one["state"], other["state"])
+
+
 @kinds
 @pytest.mark.parametrize("resume", RESUMES.values(), ids=RESUMES.keys())
-def test_a_resumed_optimizer_continues_bit_for_bit(make, resume):
+@pytest.mark.parametrize("grows", [False, True])
+def test_a_resumed_optimizer_continues_bit_for_bit(make, resume, grows):
     held = parameters()
     optimizer = make(held)
     walk(optimizer, 5, held=held)
     copies, resumed = resume(make, held, optimizer)
     assert not any(copied is parameter for copied, parameter in zip(copies, held, strict=True))
     assert type(resumed) is make.func
+    if resumed.defaults["lr"] == optimizer.defaults["lr"]:
+        assert resumed.defaults == optimizer.defaults
+    if grows:  # by a group with all settings, as `resumed` may have other defaults
+        for each in (optimizer, resumed):
+            added = {**optimizer.defaults, "params": [nn.Parameter(torch.ones(2))], "lr": 0.3}
+            each.add_param_group(added)
+    assert_same_state(resumed, optimizer)
     expected = walk(optimizer, 20, held=held, first=5)
     assert_equal(walk(resumed, 20, held=copies, first=5), expected)
+    assert_same_state(resumed, optimizer)
+    assert repr(resumed) == repr(optimizer)
+
+
+@kinds
+def test_loading_a_state_adds_no_setting(make):
+    """torch.optim.Optimizer gives one to optimizers that are loaded, copied or unpickled."""
+    optimizer, held = make(parameters()), parameters()
+    loaded = make(held)
+    loaded.load_state_dict(optimizer.state_dict())
+    for other in (loaded, copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
+        assert other.defaults == optimizer.defaults
+        assert set(other.param_groups[0]) == set(optimizer.param_groups[0])
 
 
 def test_a_state_of_torchs_kind_comes_out():
@@ -622,6 +660,43 @@ def test_hooks_run_once_a_step_and_zero_grad_clears(make):
 
 
 @kinds
+def test_a_scaler_of_gradients_changes_nothing_and_skips_what_is_not_finite(make):
+    held, twins = parameters(), parameters()
+    optimizer, plain = make(held), make(twins)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**8)
+    for step in range(6):
+        for optimized, scale in ((held, scaler.scale), (twins, lambda loss: loss)):
+            for parameter in optimized:
+                parameter.grad = None
+            loss = sum((parameter - step).square().sum() for parameter in optimized)
+            scale(loss * (math.inf if step == 3 else 1)).backward()
+        scaler.unscale_(optimizer)
+        for clipped in (held, twins):
+            nn.utils.clip_grad_norm_(clipped, 2.0)
+        scaler.step(optimizer)
+        scaler.update()
+        if step != 3:
+            plain.step()
+        assert_near(vector(held), vector(twins))
+
+
+@kinds
+def test_a_compiled_step_is_the_step(make):
+    torch._dynamo.reset()
+    held = parameters()
+    optimizer, found = make(held), []
+    scheduler = lr_scheduler.ExponentialLR(optimizer, gamma=0.9)
+    step = torch.compile(optimizer.step, backend="eager")
+    for index in range(5):
+        set_gradients(held, index)
+        step()
+        scheduler.step()
+        found.append(vector(held))
+    schedule = partial(lr_scheduler.ExponentialLR, gamma=0.9)
+    assert_equal(torch.stack(found), walk(make, 5, schedule=schedule))
+
+
+@kinds
 def test_what_has_no_gradient_is_neither_moved_nor_decayed(make):
     expected = walk(make, 20)
     expected[:, SECOND] = parameters()[1].detach()
@@ -658,6 +733,44 @@ def test_parameters_keep_their_dtype(make, dtype):
     exact, found = walk(make, 20)[-1], walk(make, 20, dtype=dtype)[-1]
     assert found.dtype == dtype
     assert_near(found.double(), exact, atol=20 * torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+@kinds
+def test_complex_parameters_move_as_their_real_and_imaginary_parts(make, maximize):
+    """By norm 1 along their own direction: torch gives each the gradient of its two parts."""
+    start = torch.tensor([3 + 4j, -1j, 0.05 + 0.05j, 0, 2], dtype=torch.complex128)
+    weight, gradient = nn.Parameter(start.clone()), torch.tensor([1j, 0.5, 0, 0.1 - 0.1j, -0.3]).to(start)
+    optimizer = make([weight], maximize=maximize)
+    settings, buffer = optimizer.defaults, None
+    expected, sign = start.clone(), -1 if maximize else 1
+    share = settings["weight_decay"] * (settings["lr"] if settings.get("decay_times_lr", True) else 1)
+
+    def shrunk(z):
+        if settings["norm"] == 1:
+            return soft_threshold(z, share)
+        return z / (1 + share) if make.func is ProximalSGD else z * (1 - share)
+
+    for _ in range(30):
+        weight.grad = gradient.clone()
+        optimizer.step()
+        step = sign * gradient
+        mu, tau = settings.get("momentum", 0), settings.get("dampening", 0)
+        buffer = step if buffer is None else mu * buffer + (1 - tau) * step
+        step = step + mu * buffer if settings.get("nesterov") else buffer if mu else step
+        if make.func is ProximalSGD:
+            expected = shrunk(expected - settings["lr"] * step)
+        else:
+            expected = shrunk(expected) - settings["lr"] * step
+        assert_near(weight.detach(), expected)
+
+
+@pytest.mark.parametrize("kind", [SGDW, ProximalSGD])
+def test_complex_parameters_of_norm_1_reach_an_exact_zero(kind):
+    start = torch.tensor([0.03 + 0.04j, -0.06j, 0], dtype=torch.complex64)
+    (after,) = coast(partial(kind, lr=0.1, weight_decay=0.5, norm=1), start)
+    assert_near(after, torch.tensor([0, -0.01j, 0]), atol=1e-8)
+    assert (after == 0).tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize("make", [SGDW, partial(ProximalSGD, norm=2), partial(SGDW, **NESTEROV)])
@@ -855,6 +968,79 @@ def test_coast_tells_how_much_is_left_after_each_step():
     assert_near(coast(partial(make, norm=1), START, n_steps=5), left)
     make = partial(ProximalSGD, lr=0.1, weight_decay=0.5, norm=2)
     assert_near(coast(make, START, n_steps=5), START / 1.05**powers)
+
+
+SHAPED = [START, torch.tensor(-3.0, dtype=torch.float64), START[0].float(), START[:, :0].new_ones(1, 2)]
+
+
+@kinds
+@pytest.mark.parametrize("container", [list, tuple])
+def test_coast_takes_several_parameters_each_as_if_alone(make, container):
+    found = coast(make, container(SHAPED), n_steps=3)
+    assert isinstance(found, list)
+    for path, start in zip(found, SHAPED, strict=True):
+        assert_equal(path, coast(make, start, n_steps=3))
+
+
+def test_coast_sees_a_decay_that_only_one_of_several_gets():
+    """An optimizer that decays the first parameter for each of them, and the others never."""
+
+    class Once(torch.optim.SGD):
+        def step(self, closure=None):
+            (group,) = self.param_groups
+            with torch.no_grad():
+                for _ in group["params"]:
+                    group["params"][0].mul_(1 - group["lr"] * 0.5)
+
+    make = partial(Once, lr=0.1)
+    assert decays(coast(make, START), START)
+    first, second = coast(make, [START, START])
+    assert_near(first[0], 0.95**2 * START)
+    assert_equal(second[0], START)
+
+
+def test_coast_shows_the_groups_that_an_optimizer_is_made_with():
+    def make(params):
+        return SGDW(
+            [{"params": params[:1]}, {"params": params[1:], "weight_decay": 0.0}], 0.1, weight_decay=0.5
+        )
+
+    weight, bias = coast(make, [START, START[0]], n_steps=2)
+    assert_near(weight[1], 0.95**2 * START)
+    assert_equal(bias, START[0].expand(2, 3))
+
+
+@pytest.mark.parametrize(
+    "name", ["SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "Adagrad", "Adadelta", "Muon"]
+)
+def test_torchs_optimizers_skip_what_has_no_gradient(name):
+    make = partial(getattr(torch.optim, name), lr=0.01, weight_decay=0.5)
+    assert_equal(coast(make, START, n_steps=3, gradient="none"), START.expand(3, 2, 3))
+    assert decays(coast(make, START, gradient="zero"), START)
+
+
+@kinds
+def test_ours_skip_what_has_no_gradient(make):
+    found = coast(make, SHAPED, n_steps=2, gradient="none")
+    for path, start in zip(found, SHAPED, strict=True):
+        assert_equal(path, start.expand(2, *start.shape))
+
+
+def test_coast_sees_an_optimizer_that_decays_without_a_gradient():
+    class Eager(torch.optim.SGD):
+        def step(self, closure=None):
+            closure()
+            for parameter in self.param_groups[0]["params"]:
+                assert parameter.grad is None
+                parameter.data *= 0.5
+
+    assert_near(coast(partial(Eager, lr=0.1), START, gradient="none", n_steps=2)[1], 0.25 * START)
+
+
+def test_coast_takes_complex_parameters():
+    start = torch.complex(START, START.flip(1))
+    assert_near(coast(partial(SGDW, lr=0.1, weight_decay=0.5), start)[0], 0.95 * start)
+    assert_equal(coast(partial(torch.optim.LBFGS, lr=0.5), start), start[None])
 
 
 def test_coast_catches_the_released_sgdw():

@@ -249,6 +249,138 @@ def test_descending_the_l1_penalty_makes_no_exact_zeros():
     assert (weight.abs() < 0.1).all()
 
 
+FUNCTIONS = {
+    "l1_penalty": lambda w: l1_penalty([w, w[1:] / 2], 0.3),
+    "l2_penalty": lambda w: l2_penalty([w, w[1:] / 2], 0.3),
+    "soft_threshold": lambda w: soft_threshold(w, 0.5).sum(),
+}
+each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
+ROWS = torch.tensor([[1.0, -1.5, 0.0], [0.25, 2.0, -0.25], [3e38, 1.0, 2.0]])
+KINDS = pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
+
+
+@each_function
+@KINDS
+def test_values_and_gradients_of_many_at_once_are_those_of_each(function, dtype):
+    """By vmap, and one row overflows on the way."""
+    rows, vmap, grad = ROWS.to(dtype), torch.func.vmap, torch.func.grad
+    assert torch.equal(vmap(function)(rows), torch.stack([function(row) for row in rows]))
+    if dtype.is_complex:  # torch.func.grad is for real numbers
+        return
+    assert torch.equal(vmap(grad(function))(rows), torch.stack([grad(function)(row) for row in rows]))
+    hessian = torch.func.jacrev(grad(function))
+    assert torch.equal(vmap(hessian)(rows), torch.stack([hessian(row) for row in rows]))
+
+
+@each_function
+@KINDS
+@pytest.mark.parametrize("row", [0, 2])
+def test_compiling_in_one_piece_changes_neither_value_nor_gradient(function, dtype, row):
+    torch._dynamo.reset()
+    weight, twin = (ROWS[row].to(dtype).requires_grad_() for _ in range(2))
+    found, expected = torch.compile(function, fullgraph=True, backend="aot_eager")(twin), function(weight)
+    assert torch.equal(found, expected)
+    if not dtype.is_complex:
+        expected.backward()
+        found.backward()
+        assert torch.equal(twin.grad, weight.grad)
+
+
+def test_compiling_takes_another_strength_each_time():
+    torch._dynamo.reset()
+    compiled = torch.compile(l2_penalty, fullgraph=True, backend="eager")
+    for weight_decay in (0.1, 0.3, 0.0, 2.0):
+        assert torch.equal(compiled(ROWS[:2], weight_decay), l2_penalty(ROWS[:2], weight_decay))
+
+
+def test_the_parameters_of_a_model_compile_with_its_loss():
+    torch._dynamo.reset()
+    model, X = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 1)), torch.ones(4, 3)
+
+    def objective():
+        return (
+            model(X).square().mean() + l2_penalty(model.parameters(), 0.1) + l1_penalty(model[0].weight, 0.2)
+        )
+
+    assert torch.equal(torch.compile(objective, fullgraph=True, backend="eager")(), objective())
+
+
+@pytest.mark.parametrize("penalty", [l1_penalty, l2_penalty])
+def test_what_has_no_entries_adds_nothing(penalty):
+    empty = torch.ones(0, 3, requires_grad=True)
+    assert torch.equal(penalty([*VALUES, empty], 0.3), penalty(VALUES, 0.3))
+    alone = penalty(empty, 0.3)
+    alone.backward()
+    assert (alone.item(), empty.grad.shape) == (0.0, (0, 3))
+    assert soft_threshold(empty, 0.3).shape == (0, 3)
+
+
+COMPLEX = torch.tensor([[3 + 4j, -1j, 0], [2, 0.6 - 0.8j, 1e-3 + 1e-3j]], dtype=torch.complex128)
+
+
+def pairs(z):
+    """Its real and imaginary parts as a leaf of their own."""
+    return torch.view_as_real(z).clone().requires_grad_()
+
+
+@pytest.mark.parametrize(
+    ("function", "of_pairs"),
+    [
+        (lambda z: l2_penalty(z, 0.3), lambda p: l2_penalty(p, 0.3)),
+        (lambda z: l1_penalty(z, 0.3), lambda p: 0.3 * torch.linalg.vector_norm(p, dim=-1).sum()),
+        (lambda z: l2_penalty([z.conj(), z.real], 0.3), lambda p: l2_penalty([p, p[..., 0]], 0.3)),
+    ],
+)
+def test_the_penalty_of_complex_parameters_is_that_of_their_absolute_values(function, of_pairs):
+    """With torch's gradient: what its real and imaginary parts get."""
+    z, parts = COMPLEX.clone().requires_grad_(), pairs(COMPLEX)
+    found, expected = function(z), of_pairs(parts)
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, expected, rtol=1e-15, atol=0)
+    found.backward()
+    expected.backward()
+    torch.testing.assert_close(torch.view_as_real(z.grad), parts.grad, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_descending_the_l2_penalty_of_complex_parameters_is_torchs_weight_decay(momentum):
+    coupled, explicit = (nn.Parameter(COMPLEX.clone()) for _ in range(2))
+    by_torch = torch.optim.SGD([coupled], lr=0.3, momentum=momentum, weight_decay=0.2)
+    by_penalty = torch.optim.SGD([explicit], lr=0.3, momentum=momentum)
+    for _ in range(50):
+        coupled.grad = torch.zeros_like(coupled)
+        by_torch.step()
+        by_penalty.zero_grad()
+        l2_penalty(explicit, 0.2).backward()
+        by_penalty.step()
+    torch.testing.assert_close(coupled, explicit, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1e-320, 0.7, 1.0, 4.5, 5.0])
+def test_soft_threshold_moves_complex_values_along_their_own_direction(threshold):
+    """As it would the vectors of their real and imaginary parts: the proximal map of their norm."""
+    z = COMPLEX.clone().requires_grad_()
+    moved = soft_threshold(z, threshold)
+    size = COMPLEX.abs()
+    torch.testing.assert_close(moved.abs(), soft_threshold(size, threshold), rtol=1e-15, atol=1e-15)
+    torch.testing.assert_close(moved * size, COMPLEX * moved.abs(), rtol=1e-14, atol=1e-15)
+    assert torch.equal(moved == 0, size <= threshold)
+    moved.abs().square().sum().backward()
+    assert z.grad.isfinite().all()
+    assert torch.equal(z.grad == 0, size <= threshold)
+
+
+@pytest.mark.parametrize("shift", [1e-3, 1.0])
+def test_soft_threshold_of_complex_values_minimizes_its_proximal_objective(shift):
+    found, threshold = soft_threshold(COMPLEX, 0.7), 0.7
+
+    def objective(z):
+        return threshold * z.abs() + (z - COMPLEX).abs() ** 2 / 2
+
+    for direction in (1, -1, 1j, -1j, 0.6 + 0.8j):
+        assert (objective(found + shift * direction) >= objective(found) + shift**2 / 2 - 1e-12).all()
+
+
 @pytest.mark.parametrize("penalty", [l1_penalty, l2_penalty])
 @pytest.mark.parametrize(
     ("parameters", "error", "match"),

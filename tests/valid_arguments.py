@@ -120,7 +120,12 @@ VALID = {
         "decay_times_lr": True,
         "maximize": False,
     },
-    "optimizers.coast": lambda: {"make_optimizer": SGDW, "start": X.clone(), "n_steps": 2},
+    "optimizers.coast": lambda: {
+        "make_optimizer": SGDW,
+        "start": X.clone(),
+        "n_steps": 2,
+        "gradient": "zero",
+    },
     "optimum.logistic_objective": lambda: {**points(), **classifier(), "weight_decay": 0.1, "penalty": "l2"},
     "optimum.logistic_optimum": lambda: {**points(), "weight_decay": 0.1, "penalty": "l1"},
     "parallel.data_parallel": lambda: {
