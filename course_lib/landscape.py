@@ -21,6 +21,7 @@ __all__ = ["descent_paths", "filter_directions", "loss_grid"]
 Value: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of residuals, and zeros like them
 Map: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 Terms: TypeAlias = tuple[Value, Map | None, float]
+Line: TypeAlias = tuple[torch.Tensor, Terms, torch.Tensor]  # features, terms, targets
 
 CHUNK = 2**16  # predictions held at a time: they stay in the cache, and memory does not grow
 MODULES = {
@@ -51,7 +52,8 @@ def loss_grid(
     ----------
     model : nn.Module
         It is not modified. A model with two parameters, such as ``nn.Linear(1, 1)``, needs no
-        directions: the first parameter runs along `xs`, the second along `ys`.
+        directions: the first parameter runs along `xs`, the second along `ys`. Dropout and batch
+        normalization have to be in evaluation mode, after ``model.eval()``.
     X : Tensor of shape (n_samples, n_features)
     y : Tensor
         The targets, in the shape that `loss_fn` takes beside ``model(X)``.
@@ -68,13 +70,20 @@ def loss_grid(
     -------
     Tensor of shape (n_y, n_x)
         The bare loss, without any penalty, in the dtype of the predictions. Infinite where it overflows.
+        It carries no gradient.
 
     Raises
     ------
     ValueError, TypeError
         If an axis has fewer than two values or does not increase, `loss_fn` returns no scalar, the data
         is empty, a model with more than two parameters comes without directions, or these do not fit; if
-        `loss_fn` fails on what ``model(X)`` predicts, under torch's ``vmap``, or is NaN somewhere.
+        `model` predicts something else each time or changes as it predicts, or has complex parameters; if
+        `loss_fn` fails on what ``model(X)`` predicts, would broadcast y, or is NaN somewhere.
+
+    Notes
+    -----
+    All cells are computed at once by ``torch.func.vmap``. Where it has no rule for what `model` or `loss_fn`
+    does, such as for ``nn.LSTM`` or ``.item()``, they are computed one by one, which is slow.
 
     Examples
     --------
@@ -109,7 +118,7 @@ def loss_grid(
             with _checks.within("loss_fn(model(X), y)"):
                 values = torch.cat([losses(part @ plane) for part in cells.split(_at_once(y))])
         else:
-            values = _losses_of_line(*line, y, plane, cells).to(like)
+            values = _losses_of_line(*line, plane, cells).to(like)
     if math.isnan(values.sum()) and values.isnan().any():  # a sum is quick
         raise ValueError(
             "loss_fn(model(X), y) must be a number on the whole grid, got NaN: it overflows in X or y, or "
@@ -142,28 +151,38 @@ def descent_paths(
     Parameters
     ----------
     model : nn.Module
-        It is not modified; its own parameters do not matter.
+        It is not modified; its own parameters do not matter. Dropout and batch normalization have to be in
+        evaluation mode, after ``model.eval()``.
     X : Tensor of shape (n_samples, n_features)
     y : Tensor
         The targets, in the shape that `loss_fn` takes beside ``model(X)``.
     start : Tensor of shape (n_parameters,) or (n_paths, n_parameters)
         In the order of ``parameters_to_vector(model.parameters())``.
-    lr, momentum, dampening, weight_decay : float or Tensor of shape (n_paths,)
-        Those of torch.optim.SGD: the decay adds :math:`\lambda\theta` to the gradient (a penalty with a
-        1/2, multiplied by lr in the step), of the bias too.
+    lr : float or Tensor of shape (n_paths,)
+        :math:`\eta > 0`.
     n_steps : int
+    momentum, dampening : float or Tensor of shape (n_paths,), default=0.0
+        :math:`\mu` and :math:`\tau`, at least 0.
+    weight_decay : float or Tensor of shape (n_paths,), default=0.0
+        :math:`\lambda \ge 0` of torch.optim.SGD: it adds :math:`\lambda\theta` to the gradient (a penalty
+        with a 1/2, multiplied by lr in the step), of the bias too.
     nesterov : bool or Tensor of bool of shape (n_paths,), default=False
     loss_fn : callable, default=F.mse_loss
 
     Returns
     -------
     Tensor of shape (n_paths, n_steps + 1, n_parameters)
-        Each path from its start on, in the dtype of `X`.
+        Each path from its start on, in the dtype of `X`. It carries no gradient.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of its range or does not fit the others, or a path stops being finite.
+        If an argument is out of its range or does not fit the others, `model` or `loss_fn` does what
+        `loss_grid` refuses, or a path stops being finite.
+
+    Notes
+    -----
+    All paths are computed at once, or one by one, as `loss_grid` does with its cells.
 
     Examples
     --------
@@ -277,13 +296,42 @@ def _predictor(model: nn.Module, X: torch.Tensor) -> Map:
         columns = features.T.contiguous()
         return lambda theta: (theta @ columns)[:, :, None]  # one matrix product for all of them
 
+    like = X if X.is_floating_point() else X.double()
+    buffers = {name: b.to(like) if b.is_floating_point() else b for name, b in model.named_buffers()}
+    _check_mode(model, X, buffers)
+
     def one(theta: torch.Tensor) -> torch.Tensor:
         parts = zip(shapes.items(), theta.split(sizes), strict=True)
         named = {name: part.reshape(shape) for (name, shape), part in parts}
-        predictions: torch.Tensor = functional_call(model, named, (X,))
+        predictions: torch.Tensor = functional_call(model, buffers | named, (X,))
         return predictions
 
-    return vmap(one)
+    return partial(_each, one)
+
+
+def _each(function: Map, rows: torch.Tensor) -> torch.Tensor:
+    """Return the function of each row: of all at once, or one by one where torch has no rule for that."""
+    try:
+        return vmap(function)(rows)
+    except RuntimeError:
+        return torch.stack([function(row) for row in rows])
+
+
+def _check_mode(model: nn.Module, X: torch.Tensor, buffers: dict[str, torch.Tensor]) -> None:
+    """Raise where a model predicts something else each time, or changes as it predicts."""
+    generator, like = torch.Generator().manual_seed(0), X if X.is_floating_point() else X.double()
+    state = {name: buffer.clone() for name, buffer in buffers.items()} | {
+        name: torch.randn(parameter.shape, generator=generator, device="cpu").to(like)
+        for name, parameter in model.named_parameters()
+    }
+    with _checks.within("model(X)"), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        one, other = (functional_call(model, state, (X,)) for _ in range(2))
+        same = torch.allclose(one, other, equal_nan=True)
+    if not same or not all(torch.equal(state[name], buffer) for name, buffer in buffers.items()):
+        raise ValueError(
+            "model must predict the same each time and stay as it is, as after model.eval(): "
+            "dropout draws in training mode, and batch normalization updates its statistics"
+        )
 
 
 def _features_of_a_line(model: nn.Module, X: torch.Tensor) -> torch.Tensor | None:
@@ -322,14 +370,12 @@ def _square(r: torch.Tensor, zero: torch.Tensor) -> torch.Tensor:
     return r.square_()
 
 
-def _line(
-    model: nn.Module, X: torch.Tensor, y: torch.Tensor, loss_fn: Loss
-) -> tuple[torch.Tensor, Terms] | None:
-    """Return the features and the terms of a mean loss of a linear model with one output, else None."""
+def _line(model: nn.Module, X: torch.Tensor, y: torch.Tensor, loss_fn: Loss) -> Line | None:
+    """Return what makes up a mean loss of a linear model with one output, or None for others."""
     features, terms = _features_of_a_line(model, X), _terms(loss_fn)
     if features is None or terms is None or y.shape != (len(X), 1):
         return None
-    return features, terms
+    return features, terms, y if y.is_floating_point() else y.to(features)
 
 
 def _losses_of_line(
@@ -358,16 +404,17 @@ def _losses(model: nn.Module, X: torch.Tensor, y: torch.Tensor, loss_fn: Loss) -
     """Return a function of parameter vectors, one a row: the loss of each."""
     predict = _predictor(model, X)
 
-    def loss(prediction: torch.Tensor) -> torch.Tensor:
-        value = loss_fn(prediction, y)
-        if not isinstance(value, torch.Tensor) or value.ndim > 0 or value.is_complex():
-            raise ValueError("loss_fn must return a scalar, as a real tensor")
-        return value
-
     def losses(theta: torch.Tensor) -> torch.Tensor:
         predictions = predict(theta)
-        _checks.targets(loss_fn, predictions.shape[1:], y)
-        return vmap(loss)(predictions)
+        targets = _checks.targets(loss_fn, predictions[0], y)
+
+        def loss(prediction: torch.Tensor) -> torch.Tensor:
+            value = loss_fn(prediction, targets)
+            if not isinstance(value, torch.Tensor) or value.ndim > 0 or value.is_complex():
+                raise ValueError("loss_fn must return a scalar, as a real tensor")
+            return value
+
+        return _each(loss, predictions)
 
     return losses
 
@@ -375,7 +422,7 @@ def _losses(model: nn.Module, X: torch.Tensor, y: torch.Tensor, loss_fn: Loss) -
 def _gradient(model: nn.Module, X: torch.Tensor, y: torch.Tensor, loss_fn: Loss) -> Map:
     """Return a function of parameter vectors, one a column: the gradient of the loss at each."""
     if line := _line(model, X, y, loss_fn):
-        features, (_, slope, factor) = line
+        features, (_, slope, factor), y = line
         shares = features.T * (factor / len(y))
         if slope is None:  # the slope of squares is linear: the data are needed once
             curvature, pull = 2 * shares @ features, 2 * shares @ y.to(features)
@@ -398,6 +445,8 @@ def _count(model: nn.Module) -> int:
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     if n_parameters == 0:
         raise ValueError(f"model must have a parameter, got none in {model!r}")
+    if any(parameter.is_complex() for parameter in model.parameters()):
+        raise TypeError("model must have real parameters, got complex ones")
     return n_parameters
 
 

@@ -1,7 +1,9 @@
 """Grids of the loss beside one call a cell, and paths beside torch.optim.SGD."""
 
+import copy
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -363,6 +365,163 @@ def test_what_makes_no_sense_is_refused_by_name(call, changes, message):
 def test_what_is_of_the_wrong_type_is_refused_by_name(call, changes, name):
     with pytest.raises(TypeError, match=rf"\b{name}\b"):
         call(**changes)
+
+
+class LastOf(nn.Module):
+    """What a recurrent layer says at the end of each row, weighted."""
+
+    def __init__(self, kind, **settings):
+        super().__init__()
+        self.layer, self.head = kind(1, 2, batch_first=True, **settings), nn.Linear(2, 1)
+
+    def forward(self, X):
+        return self.head(self.layer(X[:, :, None])[0][:, -1])
+
+
+def of_eight(*layers):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 8), *layers, nn.Linear(8, 1)).double()
+
+
+def recurrent(kind, **settings):
+    torch.manual_seed(0)
+    return LastOf(kind, **settings).double()
+
+
+def with_statistics(model):
+    """In evaluation mode, after it has seen some data."""
+    model(WIDE + 1)
+    return model.eval()
+
+
+def item(prediction, target):
+    """Leaves the tensors on its way."""
+    return (prediction - target).square().mean() * float((prediction * 0 + 1).mean().item())
+
+
+SLOW = {
+    "lstm": (recurrent(nn.LSTM), F.mse_loss),
+    "two-layers": (recurrent(nn.LSTM, num_layers=2, dropout=0.5).eval(), F.mse_loss),
+    "gru": (recurrent(nn.GRU), F.huber_loss),
+    "rnn": (recurrent(nn.RNN), F.mse_loss),
+    "item": (of_eight(nn.Tanh()), item),
+}
+QUICK = {
+    "batch-norm": (with_statistics(of_eight(nn.BatchNorm1d(8))), F.mse_loss),
+    "batch-norm-without-statistics": (of_eight(nn.BatchNorm1d(8, track_running_stats=False)), F.mse_loss),
+    "dropout": (of_eight(nn.Dropout()).eval(), F.mse_loss),
+    "no-dropout": (of_eight(nn.Dropout(0.0)), F.mse_loss),
+    "spectral": (nn.utils.parametrizations.spectral_norm(nn.Linear(3, 1)).double().eval(), F.mse_loss),
+}
+
+
+@pytest.mark.parametrize(("model", "loss_fn"), [*SLOW.values(), *QUICK.values()], ids=[*SLOW, *QUICK])
+def test_any_model_and_loss_make_a_grid_and_a_path(model, loss_fn, monkeypatch):
+    """Those for which torch has no rule of vmap one by one."""
+    monkeypatch.setattr(landscape, "CHUNK", 100)
+    origin = parameters_to_vector(model.parameters()).detach().clone()
+    before, generator = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    u, v = torch.randn(2, len(origin), dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    found = loss_grid(model, WIDE, Y, XS, YS, loss_fn=loss_fn, directions=(u, v), origin=origin)
+    path = descent_paths(model, WIDE, Y, origin, lr=0.05, n_steps=5, momentum=0.5, loss_fn=loss_fn)[0]
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    twin = copy.deepcopy(model)
+    assert_close(found, cell_by_cell(twin, WIDE, Y, loss_fn, lambda a, b: origin + a * u + b * v))
+    assert_near(path, torch_path(twin, WIDE, Y, origin, loss_fn, 5, lr=0.05, momentum=0.5))
+
+
+@pytest.mark.parametrize(("model", "loss_fn"), SLOW.values(), ids=SLOW)
+def test_torch_has_no_rule_for_these(model, loss_fn, monkeypatch):
+    """Else they would say nothing about going one by one."""
+
+    def impatient(function, rows):
+        return torch.func.vmap(function)(rows)
+
+    monkeypatch.setattr(landscape, "_each", impatient)
+    with pytest.raises(ValueError, match=r"atching rule|vmap|item\(\)"):
+        loss_grid(model, WIDE, Y, XS, YS, loss_fn=loss_fn, directions=torch.eye(count(model))[:2])
+
+
+def count(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+class Noisy(nn.Linear):
+    """Like dropout, but not a layer that could be looked for."""
+
+    def forward(self, X):
+        return super().forward(X) + (torch.randn(len(X), 1, dtype=X.dtype) if self.training else 0)
+
+
+RESTLESS = {
+    "dropout": of_eight(nn.Dropout()),
+    "batch-norm": of_eight(nn.BatchNorm1d(8)),
+    "lstm": recurrent(nn.LSTM, num_layers=2, dropout=0.5),
+    "noise": Noisy(3, 1).double(),
+    "spectral": nn.utils.parametrizations.spectral_norm(nn.Linear(3, 1)).double(),
+}
+
+
+@pytest.mark.parametrize("model", RESTLESS.values(), ids=RESTLESS)
+@pytest.mark.parametrize("zeros", [True, False])
+def test_a_model_in_training_mode_that_needs_evaluation_is_sent_there(model, zeros):
+    """And is left as it was, whatever its parameters are."""
+    model = copy.deepcopy(model)
+    if zeros:
+        vector_to_parameters(torch.zeros(count(model), dtype=torch.float64), model.parameters())
+    before, generator = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    for call in (
+        lambda: loss_grid(model, WIDE, Y, XS, YS, directions=torch.eye(count(model))[:2]),
+        lambda: descent_paths(model, WIDE, Y, torch.ones(count(model)), lr=0.1, n_steps=2),
+    ):
+        with pytest.raises(ValueError, match=r"^model must predict the same each time .* model\.eval\(\)"):
+            call()
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    model.eval()
+    assert loss_grid(model, WIDE, Y, XS, YS, directions=torch.eye(count(model))[:2]).shape == (4, 6)
+
+
+def test_statistics_become_of_the_dtype_of_the_data():
+    model = with_statistics(of_eight(nn.BatchNorm1d(8)))
+    expected = loss_grid(model, WIDE, Y, XS, YS, directions=torch.eye(count(model))[:2])
+    narrow = copy.deepcopy(model).float()
+    found = loss_grid(narrow, WIDE, Y, XS, YS, directions=torch.eye(count(model))[:2])
+    assert found.dtype == torch.float64
+    assert_near(found, expected, atol=1e-5)
+
+
+def test_complex_parameters_are_no_plane():
+    model = nn.Linear(1, 1, dtype=torch.complex64)
+    for call in (grid, descent):
+        with pytest.raises(TypeError, match=r"^model must have real parameters, got complex ones$"):
+            call(model=model)
+
+
+@pytest.mark.parametrize("kind", [bool, np.int32, np.uint8])
+def test_labels_may_come_as_any_array(kind):
+    labels = (LABELS.numpy() > 0).astype(kind)
+    model = network()
+    start = parameters_to_vector(model.parameters()).detach()
+    settings = {"lr": 0.1, "n_steps": 3, "loss_fn": F.cross_entropy}
+    assert torch.equal(
+        descent_paths(model, WIDE, labels, start, **settings),
+        descent_paths(model, WIDE, LABELS, start, **settings),
+    )
+    for loss_fn in (F.mse_loss, F.binary_cross_entropy_with_logits):
+        numbers = grid(y=LABELS[:, None].double(), loss_fn=loss_fn)
+        assert torch.equal(grid(y=labels[:, None], loss_fn=loss_fn), numbers)
+        assert torch.equal(grid(y=torch.from_numpy(labels[:, None]), loss_fn=loss_fn), numbers)
+
+
+@pytest.mark.parametrize("loss_fn", [F.poisson_nll_loss, lambda p, t: (p - t).pow(4).mean()])
+def test_no_loss_broadcasts_its_targets(loss_fn):
+    for call in (grid, descent):
+        with pytest.raises(
+            ValueError, match=r"y must have the shape of the predictions, \(20, 1\), got \(20,\)"
+        ):
+            call(loss_fn=loss_fn, y=Y[:, 0])
 
 
 def test_settings_of_another_dtype_become_that_of_the_data():
