@@ -270,7 +270,8 @@ def fits(
     y : Tensor of shape (n_samples, 1)
     lines : dict of str to (weight, bias)
         Each over the range of X, in its own color and dash pattern.
-    xlabel, ylabel : str
+    xlabel : str, default="x"
+    ylabel : str, default="y"
     title : str, default=""
     ax : Axes, optional
         Where to draw; a new figure when None.

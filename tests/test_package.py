@@ -2,11 +2,14 @@
 
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 
 import numpydoc.docscrape
 import pytest
+import torch
+import torch.nn.functional as F
 
 import course_lib
 
@@ -78,6 +81,34 @@ def test_docstring_names_every_argument_and_has_an_example(function):
     assert doc["Summary"]
     assert doc["Returns"]
     assert ">>>" in "\n".join(doc["Examples"])
+
+
+def documented_arguments(thing):
+    """Yield the name and the type, as documented, of each argument of a function or class."""
+    of_a_class = inspect.isclass(thing)
+    doc = numpydoc.docscrape.ClassDoc(thing) if of_a_class else numpydoc.docscrape.FunctionDoc(thing)
+    for item in doc["Parameters"]:
+        for name in item.name.split(", "):
+            yield name.strip("*"), item.type
+
+
+CALLABLE = [thing for thing in PUBLIC if callable(thing)]
+
+
+@pytest.mark.parametrize("thing", CALLABLE, ids=lambda thing: thing.__name__)
+def test_documented_defaults_are_the_real_ones(thing):
+    """`default=...` is evaluated; what is "optional" is None when left out."""
+    documented = {}
+    for name, kind in documented_arguments(thing):
+        if match := re.search(r"default=(.+)$", kind):
+            documented[name] = eval(match[1], {"torch": torch, "F": F})
+        elif kind.endswith(", optional"):
+            documented[name] = None
+    assert documented == {
+        name: parameter.default
+        for name, parameter in inspect.signature(thing).parameters.items()
+        if parameter.default is not parameter.empty and name in dict(documented_arguments(thing))
+    }
 
 
 @each_function
