@@ -69,7 +69,7 @@ def _tensor(name: str, value: Array) -> torch.Tensor:
 def _is_finite(tensor: torch.Tensor) -> bool:
     """Return whether all entries are finite, as far as torch knows them."""
     quick = tensor.sum().isfinite()
-    return known(quick, otherwise=True) or known(tensor.isfinite().all(), otherwise=True)
+    return known(quick, otherwise=False) or known(tensor.isfinite().all(), otherwise=True)
 
 
 def known(condition: torch.Tensor, *, otherwise: bool) -> bool:
@@ -220,13 +220,12 @@ def targets(loss_fn: Loss, prediction: torch.Tensor, y: torch.Tensor) -> torch.T
     return y
 
 
-@torch.no_grad()
 def _broadcasts(loss_fn: Loss, prediction: torch.Tensor, y: torch.Tensor) -> bool:
     """Return whether a loss of fractions in these shapes compares what does not belong together.
 
     Torch's losses compare entry by entry; those of class indices take no fractions. Any other may bring the
-    shapes together by itself, unless torch warns, only this number of rows fits, or every target counts for
-    every prediction.
+    shapes together by itself, unless torch warns, it does not mind which target belongs to which
+    prediction, or only this number of rows fits.
     """
     try:
         shape = torch.broadcast_shapes(prediction.shape, y.shape)
@@ -246,12 +245,15 @@ def _broadcasts(loss_fn: Loss, prediction: torch.Tensor, y: torch.Tensor) -> boo
         of_torch = str(getattr(loss_fn, "__module__", "")).startswith("torch.nn")
         if of_torch or any(TORCH_WARNS in str(warning.message) for warning in heard):
             return True
+        if shape not in (prediction.shape, y.shape):
+            return math.isclose(loss, float(loss_fn(p, t.roll(1, 0))), rel_tol=1e-5)
+        if prediction.ndim == y.ndim:
+            return False
         try:
             loss_fn(torch.cat([p, p[:1]]), torch.cat([t, t[:1]]))
         except Exception:
             return True
-        turned = float(loss_fn(p, t.roll(1, 0)))
-    return shape not in (prediction.shape, y.shape) and math.isclose(loss, turned, rel_tol=1e-5)
+    return False
 
 
 def samples(X: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:
