@@ -444,6 +444,23 @@ def test_proximal_sgd_without_decay_is_torchs_sgd_bit_for_bit(dtype, norm, maxim
     assert_equal(found, walk(plain, dtype=dtype, skip=(0, 4)))
 
 
+@schedules
+@pytest.mark.parametrize("weight_decay", [0.0, 0.7])
+def test_proximal_sgd_under_a_scheduler_is_a_step_of_torchs_sgd_and_then_a_division(schedule, weight_decay):
+    """With the lr of the moment in both."""
+    found = walk(partial(ProximalSGD, lr=0.3, weight_decay=weight_decay, norm=2), schedule=schedule)
+    held = parameters()
+    optimizer = torch.optim.SGD(held, lr=0.3)
+    scheduler = schedule(optimizer)
+    for step, expected in enumerate(found):
+        set_gradients(held, step)
+        optimizer.step()
+        for parameter in held:
+            parameter.data /= 1 + optimizer.param_groups[0]["lr"] * weight_decay
+        scheduler.step()
+        assert_near(vector(held), expected)
+
+
 GENERATOR = torch.Generator().manual_seed(5)
 X = torch.randn(40, 6, dtype=torch.float64, generator=GENERATOR)
 Y = X @ torch.tensor([2.0, 0.0, -1.0, 0.0, 0.5, 0.0], dtype=torch.float64)
