@@ -310,6 +310,21 @@ def _(result, X, y, weight_decay, penalty, decay_bias):
     yield 1 + excess / size / 100, theta**0  # what rounding in theta does to a large margin
 
 
+@oracle("penalties.decay_groups")
+def _(result, module, weight_decay, decays):
+    """For a linear layer, and `decays` that chooses nothing."""
+    for group, parameter, decay in zip(result, module.parameters(), (weight_decay, 0), strict=True):
+        (held,) = group["params"]
+        yield held, exact(parameter)
+        yield group["weight_decay"], exact(decay)
+
+
+@oracle("penalties.decay_reasons")
+def _(result, module, decays):
+    assert {name: reason.decays for name, reason in result.items()} == {"weight": True, "bias": False}
+    return ()
+
+
 @oracle("penalties.l1_penalty")
 def _(result, parameters, weight_decay):
     yield result, exact(weight_decay) * sum(sizes(p).sum() for p in _listed(parameters))

@@ -336,8 +336,16 @@ CASES = [
     ),
     *not_a_count("parity.parity", "n_steps", 0, -1),
     *not_a_count("parity.parity", "seed", -1),
-    *bad("penalties.decay_groups", "module", TypeError, "linear", None, torch.ones(2), [torch.ones(2)]),
-    *bad("penalties.decay_groups", "module", ValueError, nn.ReLU(), frozen()),
+    *(
+        case
+        for function in ("penalties.decay_groups", "penalties.decay_reasons")
+        for case in (
+            *bad(function, "module", TypeError, "linear", None, torch.ones(2), [torch.ones(2)]),
+            *bad(function, "module", ValueError, nn.ReLU(), frozen(), nn.LazyLinear(1)),
+            *bad(function, "decays", TypeError, "weight", 1, lambda: True, lambda name, parameter: "yes"),
+            *bad(function, "decays", ValueError, lambda name, parameter: {}[name]),
+        )
+    ),
     *negative("penalties.decay_groups", "weight_decay"),
     *(
         case

@@ -242,9 +242,9 @@ def test_the_zeros_of_soft_threshold_have_no_sign():
     assert not torch.signbit(soft_threshold(torch.tensor([-0.5, 0.5, -0.0]), 1.0)).any()
 
 
-def test_a_bias_of_two_dimensions_is_not_decayed():
+def test_gains_and_biases_of_two_dimensions_are_not_decayed():
     groups = decay_groups(nn.Sequential(nn.Linear(4, 3), nn.LayerNorm((2, 3))), 0.1)
-    assert [tuple(p.shape) for p in groups[1]["params"]] == [(3,), (2, 3)]
+    assert [tuple(p.shape) for p in groups[1]["params"]] == [(3,), (2, 3), (2, 3)]
 
 
 def test_decays_is_asked_once_for_each_parameter():

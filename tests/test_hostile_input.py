@@ -32,7 +32,6 @@ NO_ORACLE = {
     "parallel.data_parallel",
     "parity.grid",
     "parity.parity",
-    "penalties.decay_groups",
     "plotting.arrows",
     "plotting.boundaries",
     "plotting.drift",

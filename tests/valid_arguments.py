@@ -45,6 +45,7 @@ DATA = {
     "metrics.Agreement",
     "parity.Run",
     "parity.TOLERANCE",
+    "penalties.Reason",
     "training.History",
 }
 
@@ -140,6 +141,7 @@ VALID = {
     "parity.grid": lambda: {"weight_decays": torch.tensor([0.0, 0.1])},
     "parity.parity": lambda: {"run": Run("SGD", weight_decay=0.1, batch_size=7), "n_steps": 3, "seed": 1},
     "penalties.decay_groups": lambda: {"module": nn.Linear(2, 1), "weight_decay": 0.1},
+    "penalties.decay_reasons": lambda: {"module": nn.Linear(2, 1)},
     "penalties.l1_penalty": lambda: {"parameters": X.clone(), "weight_decay": 0.1},
     "penalties.l2_penalty": lambda: {"parameters": X.clone(), "weight_decay": 0.1},
     "penalties.soft_threshold": lambda: {"x": X.clone(), "threshold": 1.5},
