@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -78,7 +79,8 @@ def decay_groups(
     return [group for group in groups if group["params"]]
 
 
-class Reason(NamedTuple):
+@dataclass(frozen=True)
+class Reason:
     """What `decay_reasons` says about one parameter.
 
     Attributes

@@ -9,7 +9,7 @@ from torch.nn.utils import prune
 from course_lib.data import separable
 from course_lib.models import Perceptron
 from course_lib.optimum import logistic_optimum
-from course_lib.penalties import decay_groups, decay_reasons, l1_penalty, l2_penalty, soft_threshold
+from course_lib.penalties import Reason, decay_groups, decay_reasons, l1_penalty, l2_penalty, soft_threshold
 
 X_GRID = torch.linspace(-5, 5, 101, dtype=torch.float64)
 
@@ -105,7 +105,7 @@ def test_weights_of_torchs_layers_are_decayed_whatever_their_shape_and_their_bia
             assert reason.why.startswith(("weight of ", "rows of "))
             assert reason.basis == "convention"
         else:
-            assert reason == (False, BIAS, "argument")
+            assert reason == Reason(False, BIAS, "argument")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_weights_of_torchs_layers_are_decayed_whatever_their_shape_and_their_bia
 def test_what_a_normalization_owns_is_free_whatever_its_shape(module):
     reasons = decay_reasons(module)
     assert all(not reason.decays for reason in reasons.values())
-    assert {name: why for name, (_, why, _) in reasons.items()} == {
+    assert {name: reason.why for name, reason in reasons.items()} == {
         name: BIAS if name == "bias" else NORM for name in reasons
     }
 
@@ -221,7 +221,7 @@ RAW = [
 @pytest.mark.parametrize(("name", "shape", "decays", "why"), RAW, ids=[case[0] for case in RAW])
 def test_a_parameter_of_a_foreign_module_is_judged_by_its_name_then_by_its_shape(name, shape, decays, why):
     reason = decay_reasons(owner("Attention", **{name: shape}))[name]
-    assert reason == (decays, why, "argument" if why == BIAS else "convention")
+    assert reason == Reason(decays, why, "argument" if why == BIAS else "convention")
 
 
 @pytest.mark.parametrize(
@@ -268,14 +268,14 @@ def test_a_parameter_is_judged_by_the_modules_around_it(path, module, decays, wh
 def test_the_skip_of_a_state_space_model_is_free_and_another_matrix_of_that_name_is_not():
     reasons = decay_reasons(owner("ZambaMambaMixer", A_log=(2, 16, 4), D=(2, 16), x_proj_weight=(2, 3, 16)))
     assert [reason.decays for reason in reasons.values()] == [False, False, True]
-    assert reasons["D"] == (False, "skip of a state-space model", "convention")
+    assert reasons["D"] == Reason(False, "skip of a state-space model", "convention")
 
 
 def test_what_its_author_marked_is_free():
     module = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
     module[0].weight._no_weight_decay = True
     module[1].weight._no_weight_decay = False
-    assert decay_reasons(module)["0.weight"] == (False, "_no_weight_decay", "mark")
+    assert decay_reasons(module)["0.weight"] == Reason(False, "_no_weight_decay", "mark")
     assert decay_reasons(module)["1.weight"].decays
 
 
@@ -309,7 +309,7 @@ def test_what_a_module_says_of_its_own_parameters_is_heard(names, decayed, path)
     assert {name for name, reason in reasons.items() if reason.decays} == {prefix + name for name in decayed}
     for name, reason in reasons.items():
         if "weight" in name and not reason.decays:
-            assert reason == (False, "no_weight_decay() of Marked", "mark")
+            assert reason == Reason(False, "no_weight_decay() of Marked", "mark")
 
 
 @pytest.mark.parametrize("wrapper", ["_checkpoint_wrapped_module", "_fsdp_wrapped_module", "_orig_mod"])
@@ -344,11 +344,11 @@ def test_decays_is_asked_first_and_none_leaves_it_to_the_rule():
     module = Marked("first.weight")
     answers = {"first.weight": True, "second.weight": False, "second.bias": True}
     reasons = decay_reasons(module, decays=lambda name, parameter: answers.get(name))
-    assert {name: tuple(reason) for name, reason in reasons.items()} == {
-        "first.weight": (True, "answer of decays", "choice"),
-        "first.bias": (False, BIAS, "argument"),
-        "second.weight": (False, "answer of decays", "choice"),
-        "second.bias": (True, "answer of decays", "choice"),
+    assert reasons == {
+        "first.weight": Reason(True, "answer of decays", "choice"),
+        "first.bias": Reason(False, BIAS, "argument"),
+        "second.weight": Reason(False, "answer of decays", "choice"),
+        "second.bias": Reason(True, "answer of decays", "choice"),
     }
 
 
@@ -383,7 +383,7 @@ def test_a_parametrized_gain_is_judged_as_a_gain_and_a_parametrized_bias_as_a_bi
     module = nn.LayerNorm([2, 3])
     for name in ("weight", "bias"):
         nn.utils.parametrize.register_parametrization(module, name, nn.Softplus())
-    assert [reason[:2] for reason in decay_reasons(module).values()] == [(False, NORM), (False, BIAS)]
+    assert [reason.why for reason in decay_reasons(module).values()] == [NORM, BIAS]
 
 
 @pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated:FutureWarning")
@@ -412,7 +412,7 @@ def test_tied_parameters_are_free_if_one_of_their_owners_leaves_them_free():
 def test_a_parameter_of_two_names_in_one_module_is_free_if_one_of_them_says_so():
     module = owner("Attention", first=(4, 8))
     module.second_bias = module.first
-    assert decay_reasons(module) == {"first": (False, BIAS, "argument")}
+    assert decay_reasons(module) == {"first": Reason(False, BIAS, "argument")}
     marked = Marked("second.weight")
     marked.second.weight = marked.first.weight
     assert decay_reasons(marked)["first.weight"].basis == "mark"
