@@ -53,6 +53,16 @@ def test_setup_cell_is_the_same_everywhere(chapter):
     assert first.outputs == []
 
 
+@pytest.mark.parametrize("address", ["", "https://github.com/somebody/a-fork"])
+def test_without_course_lib_the_setup_cell_says_what_to_do_in_any_jupyter(address, monkeypatch):
+    setup = notebooks.plain(home.setup_cell(address))
+    exec(setup, {})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="Download the notebook that the chapter's page") as error:
+        exec(setup, {})
+    assert f"pip install {f'git+{address}' if address else '.'}" in str(error.value)
+
+
 @each_chapter
 def test_no_other_cell_installs_or_uses_the_network(chapter):
     for cell in code_cells(chapter)[1:]:

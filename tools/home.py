@@ -26,18 +26,38 @@ import sys
 from importlib.util import find_spec
 
 HOME = "{home}"
-if "google.colab" in sys.modules and find_spec("course_lib") is None:
-    if not HOME:
-        raise RuntimeError(
-            "The repository has no public address to fetch course_lib from. "
-            "Download the notebook that the chapter's page offers for Colab."
+if find_spec("course_lib") is None:
+    if "google.colab" not in sys.modules:
+        raise ModuleNotFoundError(
+            "This notebook needs course_lib. "
+            "Download the notebook that the chapter's page offers: it "
+            f"carries it inside. Or run pip install git+{{HOME}}"
         )
     %pip install --quiet --no-deps --no-build-isolation "git+{{HOME}}"'''
+SETUP_WITHOUT_HOME = """\
+# This looks whether course_lib, the module behind the book, is installed.
+from importlib.util import find_spec
+
+if find_spec("course_lib") is None:
+    raise ModuleNotFoundError(
+        "This notebook needs course_lib. "
+        "Download the notebook that the chapter's page offers: it "
+        "carries it inside. Or run pip install . in the book's folder."
+    )"""
 
 
 def setup_cell(home):
     """Return the source of the first code cell of every notebook."""
-    return SETUP.format(home=home)
+    return SETUP.format(home=home) if home else SETUP_WITHOUT_HOME
+
+
+def published(home):
+    """Return where GitHub publishes the pages of a repository, or "" without one."""
+    if not home:
+        return ""
+    owner, name = home.removeprefix("https://github.com/").split("/")
+    host = f"{owner.lower()}.github.io"
+    return f"https://{host}/" if name.lower() == host else f"https://{host}/{name}/"
 
 
 def read(root=ROOT):
@@ -79,10 +99,9 @@ def badges(home, root=ROOT):
     if not home:
         return ""
     place = home.removeprefix("https://github.com/")
-    owner, name = place.split("/")
     links = [
         f"[![book]({home}/actions/workflows/book.yml/badge.svg)]({home}/actions/workflows/book.yml)",
-        f"[Read the book](https://{owner.lower()}.github.io/{name}/)",
+        f"[Read the book]({published(home)})",
     ]
     for chapter in notebooks.chapters(root):
         path = chapter.relative_to(root).as_posix()

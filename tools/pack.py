@@ -1,11 +1,14 @@
 """Make a notebook that carries course_lib inside itself, to upload to Colab or anywhere else."""
 
 import copy
+import re
 from pathlib import Path
 
 import nbformat
 
-from tools import ROOT, notebooks
+from tools import ROOT, home, notebooks
+
+LINK = re.compile(r"\[([^][]*)\]\((\w+)\.(md|ipynb)(#[\w-]+|)\)")
 
 CELL = """\
 #@title course_lib, packed into this notebook: run this cell first
@@ -22,9 +25,9 @@ sys.path.insert(0, str(FOLDER))"""
 
 
 def pack(notebook, root=ROOT):
-    """Return a copy whose first code cell brings course_lib with it."""
+    """Return a copy whose first code cell brings what it uses of course_lib, and whose links still lead."""
     sources = []
-    for path in sorted((Path(root) / "course_lib").glob("*.py")):
+    for path in notebooks.modules_used(notebook, root):
         text = path.read_text(encoding="utf-8")
         if "'''" in text:
             raise ValueError(f"{path.name} contains ''', which would end the string it is packed in")
@@ -32,11 +35,24 @@ def pack(notebook, root=ROOT):
     packed = copy.deepcopy(notebook)
     first = notebooks.first_code_cell(packed)
     first.source = CELL.format(sources="\n".join(sources))
-    first.metadata["cellView"] = "form"
+    first.metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
+    published = home.published(home.read(root))
     for cell in packed.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+        else:
+            cell.source = LINK.sub(lambda link: elsewhere(*link.groups(), published), cell.source)
     return packed
+
+
+def elsewhere(text, page, suffix, anchor, published):
+    """Return a link to a page of the book as a copy outside of it needs it.
+
+    It leads to the published page; without one, to the packed notebook beside it, and else nowhere.
+    """
+    if published:
+        return f"[{text}]({published}book/{page}.html{anchor})"
+    return f"[{text}]({page}.ipynb{anchor})" if suffix == "ipynb" else text
 
 
 def write_all(folder, root=ROOT):
