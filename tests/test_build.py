@@ -29,6 +29,20 @@ print("line")
 """
 
 
+PLOT = """
+import matplotlib.pyplot as plt
+plt.plot([0, 1])
+plt.show()
+"""
+TABLES_PAGE = """# Tables
+
+```{eval-rst}
+.. automodule:: course_lib.tables
+   :members:
+```
+"""
+
+
 @pytest.fixture
 def small_book(copy_of_repository, environment_of):
     """Two chapters, one of which uses geometry; returns the folder and a function that builds it."""
@@ -48,12 +62,9 @@ def small_book(copy_of_repository, environment_of):
         toc += f"      - file: book/{name}\n"
     (copy_of_repository / "_toc.yml").write_text(toc)
 
-    def build():
+    def build(folder=copy_of_repository):
         command = [JUPYTER_BOOK, "build", ".", "--warningiserror", "--keep-going"]
-        environment = environment_of(copy_of_repository)
-        return subprocess.run(
-            command, cwd=copy_of_repository, env=environment, capture_output=True, text=True
-        )
+        return subprocess.run(command, cwd=folder, env=environment_of(folder), capture_output=True, text=True)
 
     return copy_of_repository, build
 
@@ -110,7 +121,47 @@ def test_notebooks_execute_side_by_side_and_once(small_book):
         assert run.returncode == 0, run.stderr
         assert "Executing notebook" not in run.stdout, "Sphinx did not find what was executed before it read"
         assert (folder / "book" / "runs").read_text() == ".."
-        shutil.rmtree(folder / "_build" / ".doctrees")
+
+
+def test_a_build_after_an_edit_equals_a_fresh_one(small_book, tmp_path):
+    """What changes: a text, a function with its docstring, a figure, a page, and what is done to pages."""
+    folder, build = small_book
+    (folder / "book" / "tables.md").write_text(TABLES_PAGE)
+    (folder / "book" / "gone.md").write_text("# Gone\n\nA page that is taken out.\n")
+    with (folder / "_toc.yml").open("a") as toc:
+        toc.write("      - file: book/tables\n      - file: book/gone\n")
+    add_cell(folder / "book" / "turning.ipynb", nbformat.v4.new_code_cell(PLOT))
+    first = build()
+    assert first.returncode == 0, first.stderr
+    before = built(folder)
+
+    change(folder / "book" / "intro.md", "A small book.", "A small book with an edit.")
+    change(folder / "course_lib" / "tables.py", "Return rows as", "Return all rows as")
+    change(folder / "book" / "turning.ipynb", "plot([0, 1])", "plot([1, 0])")
+    change(folder / "tools" / "site.py", '"base-uri": "\'none\'"', '"base-uri": "\'self\'"')
+    change(folder / "_toc.yml", "      - file: book/gone\n", "")
+    (folder / "book" / "gone.md").unlink()
+    second = build()
+    assert second.returncode == 0, second.stderr
+    after = built(folder)
+    (index,) = [content for path, content in after.items() if path.name == "searchindex.js"]
+    assert b"course_lib.tables" in index.partition(b'"indexentries":')[2].partition(b"}")[0]
+
+    ignore = shutil.ignore_patterns("html", ".doctrees", "jupyter_execute")
+    third = build(shutil.copytree(folder, tmp_path / "elsewhere", ignore=ignore))
+    assert third.returncode == 0, third.stderr
+    fresh = built(tmp_path / "elsewhere")
+    files = sorted(after.keys() | fresh.keys())
+    assert [str(path) for path in files if after.get(path) != fresh.get(path)] == []
+    images = [{path for path in files if path.parts[0] == "_images"} for files in (before, after)]
+    assert len(images[0]) == len(images[1]) == 1
+    assert images[0] != images[1]
+
+
+def built(folder):
+    """Return the content of every file of a built book."""
+    html = folder / "_build" / "html"
+    return {path.relative_to(html): path.read_bytes() for path in html.rglob("*") if path.is_file()}
 
 
 def test_what_a_slow_cell_prints_in_pieces_is_one_output(small_book):

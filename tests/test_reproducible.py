@@ -24,7 +24,7 @@ JUPYTER_BOOK = str(Path(sys.executable).with_name("jupyter-book"))
 def executed(path):
     """Return a chapter as `make book` executed it."""
     notebook = notebooks.read(path)
-    notebook.metadata.kernelspec["depends_on"] = depends_on(notebook)[1]
+    notebook.metadata.kernelspec["depends_on"] = depends_on(notebook)
     cache = get_cache(ROOT / "_build" / ".jupyter_cache")
     return cache.get_cache_bundle(cache.match_cache_notebook(notebook).pk).nb
 

@@ -11,16 +11,13 @@ from PIL import Image
 INLINE_SCRIPT = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
 HANDLER = re.compile(r'\son\w+="([^"]*)"')
 CHARSET = re.compile(r'<meta charset="utf-8" ?/>')
-# Sphinx adds the checksum of a file that is there when a page is written: of these not in a first build.
-LATE_CHECKSUM = re.compile(r"(/mystnb\.\w+\.css|/mathjax/tex-chtml\.js)\?v=\w+")
 
 
 def finish(folder):
-    """Give every page its policy, and make the figures lighter; what was done before is left as it is."""
+    """Give every page its policy, and make the figures lighter."""
     for path in folder.rglob("*.html"):
         page = path.read_text(encoding="utf-8")
-        if "Content-Security-Policy" not in page:
-            path.write_text(with_policy(LATE_CHECKSUM.sub(r"\1", page)), encoding="utf-8")
+        path.write_text(with_policy(page), encoding="utf-8")
     with ThreadPoolExecutor() as pool:
         list(pool.map(lighten, (folder / "_images").glob("*.png")))
 
@@ -59,8 +56,6 @@ def digest(script):
 def lighten(path):
     """Reduce a figure to the 256 colors that fit it best: a third of the bytes, no difference in sight."""
     with Image.open(path) as figure:
-        if figure.mode == "P":
-            return
         colors = figure.convert("RGB").quantize(
             256, method=Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE
         )

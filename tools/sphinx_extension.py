@@ -1,5 +1,6 @@
 """What the book adds to Sphinx.
 
+- Every build builds all pages; what executed notebooks gave is kept.
 - A chapter is executed again when a module of course_lib that it imports has changed; chapters are
   executed side by side, before Sphinx reads the pages.
 - `{claims}` draws the ledger of claims.
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,26 +29,28 @@ from sphinx.util.nodes import nested_parse_with_titles
 from tools import ROOT, claims, home, notebooks, pack, site
 
 
-def fingerprint(app, docname, source):
-    """Make the modules that a notebook imports part of what its page depends on.
+def forget(app):
+    """Remove what an earlier build read and wrote, but not what it executed: each build is a first one.
 
-    Sphinx reads a page again when a noted dependency is newer than it; the digest in the kernel's
-    metadata enters the key under which jupyter-cache keeps the outputs.
+    Sphinx would keep pages, images and what was done to them, and lose their entries in the search index.
     """
-    if not app.env.doc2path(docname).endswith(".ipynb"):
-        return
-    paths, digest = depends_on(nbformat.reads(source[0], as_version=4))
-    for path in paths:
-        app.env.note_dependency(str(path))
-    content = json.loads(source[0])
-    content["metadata"]["kernelspec"]["depends_on"] = digest
-    source[0] = json.dumps(content)
+    for folder in (app.outdir, app.doctreedir):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+
+
+def fingerprint(app, docname, source):
+    """Make what a notebook's outputs depend on part of the key under which jupyter-cache keeps them."""
+    if app.env.doc2path(docname).endswith(".ipynb"):
+        notebook = nbformat.reads(source[0], as_version=4)
+        notebook.metadata.kernelspec["depends_on"] = depends_on(notebook)
+        source[0] = nbformat.writes(notebook)
 
 
 def depends_on(notebook):
-    """Return the files, beside its own, that a notebook's outputs depend on, and a digest of them."""
+    """Return a digest of the files, beside its own, that a notebook's outputs depend on."""
     paths = [*notebooks.modules_used(notebook), ROOT / "requirements.txt", ROOT / "constraints.txt"]
-    return paths, hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def execute_missing(app, env, docnames):
@@ -65,7 +69,7 @@ async def execute_all(paths, config):
 async def execute(path, config, cache, cores):
     """Execute a notebook into the cache, unless it is there; one that fails is left to myst-nb to report."""
     notebook = notebooks.read(path)
-    notebook.metadata.kernelspec["depends_on"] = depends_on(notebook)[1]
+    notebook.metadata.kernelspec["depends_on"] = depends_on(notebook)
     with suppress(KeyError):
         return cache.match_cache_notebook(notebook)
     async with cores:
@@ -83,12 +87,9 @@ class Ledger(Directive):
     """Every claim of every chapter, with the test that computes it, and what is often heard instead."""
 
     def run(self):
-        env = self.state.document.settings.env
         heard, ledger = [], []
         for chapter in notebooks.chapters():
             tests_path = claims.tests_of(chapter)
-            for path in (chapter, tests_path):
-                env.note_dependency(str(path))
             tests = {test.name: test for test in claims.claim_tests(tests_path)}
             tests_name = tests_path.relative_to(ROOT).as_posix()
             notebook = notebooks.read(chapter)
@@ -134,7 +135,7 @@ class Rosetta(Directive):
     def run(self):
         from course_lib.conventions import KNOBS
 
-        record = measured(self)
+        record = measured()
         lines = []
         for library in dict.fromkeys(name.partition(".")[0] for name in KNOBS):
             rows = {}
@@ -152,12 +153,9 @@ class Rosetta(Directive):
         return drawn(self, lines)
 
 
-def measured(directive):
-    """Return the record of `make rosetta`, and note what the page depends on."""
-    record, knobs = ROOT / "book" / "rosetta.json", ROOT / "course_lib" / "conventions.py"
-    for path in (record, knobs):
-        directive.state.document.settings.env.note_dependency(str(path))
-    return json.loads(record.read_text(encoding="utf-8"))
+def measured():
+    """Return the record of `make rosetta`."""
+    return json.loads((ROOT / "book" / "rosetta.json").read_text(encoding="utf-8"))
 
 
 def table_row(*cells):
@@ -185,7 +183,7 @@ class IdleOptimizers(Directive):
     """What every optimizer does to parameters whose gradient is zero."""
 
     def run(self):
-        record = measured(self)
+        record = measured()
         lines = []
         for library, verdicts in record["optimizers"].items():
             shrinking = sum(verdict == "shrinks" for verdict in verdicts.values())
@@ -241,6 +239,7 @@ def finish(app, exception):
 
 
 def setup(app):
+    forget(app)
     app.add_directive("claims", Ledger)
     app.add_directive("rosetta", Rosetta)
     app.add_directive("idle-optimizers", IdleOptimizers)
@@ -250,9 +249,4 @@ def setup(app):
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", listed_references)
     app.connect("build-finished", finish)
-    own_source = b"".join(path.read_bytes() for path in sorted((ROOT / "tools").glob("*.py")))
-    return {
-        "env_version": hashlib.sha256(own_source).hexdigest(),  # another extension: read every page again
-        "parallel_read_safe": True,
-        "parallel_write_safe": True,
-    }
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
