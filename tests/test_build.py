@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlparse
 
 import nbformat
 import pytest
@@ -188,6 +189,23 @@ def test_with_a_public_address_the_page_has_a_colab_button(small_book):
     assert run.returncode == 0, run.stderr
     address = "https://colab.research.google.com/github/somebody/a-fork/blob/main/book/listing.ipynb"
     assert address in page(folder, "listing")
+    assert "rocket button" in page(folder, "listing")
+
+
+def test_the_page_for_addresses_without_one_works_under_each_of_them(small_book):
+    """Its links start at the root of the published site; without an address nobody knows that root."""
+    folder, build = small_book
+    for address, root in (("", ""), ("https://github.com/somebody/a-fork", "/a-fork/")):
+        home.write(address, folder)
+        run = build()
+        assert run.returncode == 0, run.stderr
+        html = folder / "_build" / "html"
+        links = re.findall(r'\b(?:href|src|action)="([^"#]+)', (html / "404.html").read_text())
+        inside = [link for link in links if "//" not in link]
+        assert len(inside) > 20
+        assert [link for link in inside if not link.startswith(root)] == []
+        assert [link for link in inside if not (html / urlparse(link).path.removeprefix(root)).exists()] == []
+        assert f"{root}book/listing.html" in inside
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

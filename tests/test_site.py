@@ -22,7 +22,7 @@ pytestmark = pytest.mark.site
 SITE = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
-GENERATED = ["search", "genindex", "py-modindex", "_modules/index", "_modules/course_lib/tables"]
+GENERATED = ["404", "search", "genindex", "py-modindex", "_modules/index", "_modules/course_lib/conventions"]
 CHAPTERS = [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks.chapters()]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 EVERY = sorted(
@@ -38,12 +38,12 @@ LOADING = {"script": "src", "img": "src", "link": "href", "iframe": "src", "sour
 
 
 class Document(HTMLParser):
-    """The parts of a page that the tests ask about."""
+    """The parts of a page, or of a part of it, that the tests ask about."""
 
-    def __init__(self, path):
+    def __init__(self, text):
         super().__init__()
         self.tags = []
-        self.feed(path.read_text(encoding="utf-8"))
+        self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         self.tags.append((tag, dict(attributes)))
@@ -54,7 +54,12 @@ class Document(HTMLParser):
 
 @functools.cache
 def document(path):
-    return Document(path)
+    return Document(path.read_text(encoding="utf-8"))
+
+
+def elements(page, tag):
+    """Return every element with a tag that holds no other of its kind, as text."""
+    return re.findall(rf"<{tag}\b.*?</{tag}>", html(page).read_text(encoding="utf-8"), re.DOTALL)
 
 
 def html(page):
@@ -64,6 +69,17 @@ def html(page):
 @each_page
 def test_every_page_of_the_table_of_contents_is_built(page):
     assert html(page).stat().st_size > 2000
+
+
+def test_the_table_of_contents_lists_every_page_of_the_book(root):
+    sources = [path for path in (root / "book").rglob("*") if path.suffix in (".md", ".ipynb")]
+    assert sorted(path.relative_to(root).with_suffix("").as_posix() for path in sources) == sorted(PAGES)
+
+
+def test_the_address_without_a_page_leads_to_the_first_one():
+    index, first = document(SITE / "index.html"), f"{TOC['root']}.html"
+    assert f"0; url={first}" in index.values("content", "meta")
+    assert index.values("href", "a") == [first]
 
 
 @each_page_of_the_site
@@ -159,13 +175,43 @@ def test_figures_of_a_page_are_those_of_its_notebook(page):
 
 
 @each_chapter
-def test_page_offers_its_notebook_and_one_that_carries_the_module(page):
-    links = document(html(page)).values("href", "a")
-    for offered in (f"../_sources/{page}.ipynb", f"../colab/{page.split('/')[-1]}.ipynb"):
-        assert offered in links
-        assert (html(page).parent / offered).exists()
-    packed = notebooks.read(html(page).parent / f"../colab/{page.split('/')[-1]}.ipynb")
-    assert "def max_margin" in next(cell.source for cell in packed.cells if cell.cell_type == "code")
+def test_page_offers_one_notebook_the_one_that_carries_the_modules(page):
+    """By the line under its title and by its menu, both times to be downloaded."""
+    offers = [a for tag, a in document(html(page)).tags if tag == "a" and a["href"].endswith(".ipynb")]
+    assert [offer["href"] for offer in offers] == 2 * [f"../colab/{page.split('/')[-1]}.ipynb"]
+    assert all("download" in offer for offer in offers)
+    packed = notebooks.read(html(page).parent / offers[0]["href"])
+    assert "SOURCES = {" in notebooks.first_code_cell(packed).source
+
+
+def test_every_page_has_a_title_of_its_own_that_says_nothing_twice():
+    titles = [unescape(re.search("<title>(.*)</title>", html(page).read_text())[1]) for page in EVERY]
+    assert sorted(titles) == sorted(set(titles))
+    parts = [re.split(" [—-] ", title) for title in titles]
+    assert [part for part in parts if len(part) > len(set(part))] == []
+
+
+@each_page_of_the_site
+def test_every_page_has_a_description(page):
+    (description,) = [a["content"] for _, a in document(html(page)).tags if a.get("name") == "description"]
+    assert 10 <= len(description) <= 160
+    assert "not set" not in description
+
+
+@pytest.mark.parametrize("page", [*PAGES, *GENERATED])
+def test_every_table_has_a_name_and_says_what_its_headings_are_of(page):
+    for table in elements(page, "table"):
+        tags = Document(table).tags
+        if tags[0][1].get("role") == "presentation":
+            assert "<th" not in table
+            continue
+        assert tags[0][1]["aria-label"]
+        head, *rows = [
+            [(tag, a.get("scope")) for tag, a in Document(row).tags if tag in ("th", "td")]
+            for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+        ]
+        assert head == len(head) * [("th", "col")]
+        assert rows == len(rows) * [[("th", "row"), *(len(head) - 1) * [("td", None)]]]
 
 
 @each_chapter
@@ -183,9 +229,11 @@ def test_colab_is_offered_only_at_a_public_address(page):
 
 
 def test_intro_maps_every_chapter_and_no_other():
-    links = document(html(TOC["root"])).values("href", "a")
-    for page in CHAPTERS:
-        assert f"{page.split('/')[-1]}.html" in links
+    (table,) = elements(TOC["root"], "table")
+    _, *rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+    assert [Document(row).values("href", "a") for row in rows] == [
+        [f"{page.split('/')[-1]}.html"] for page in CHAPTERS
+    ]
 
 
 def words(text):
@@ -194,11 +242,13 @@ def words(text):
 
 def test_page_of_claims_shows_every_claim_with_its_test():
     text = html("book/claims").read_text()
+    shown = words(re.sub(r"<[^>]+>", "", text))
     for chapter in notebooks.chapters():
         for claim in claims.claims(notebooks.read(chapter)):
             assert f'class="nf">{claim.test_name}</span>' in text
             assert claim.id in document(html("book/claims")).values("id")
-            assert not claim.heard or words(claim.heard) in words(re.sub(r"<[^>]+>", "", text))
+            assert words(f"{claim.id}: {claim.sentence}") in shown
+            assert not claim.heard or words(claim.heard) in shown
 
 
 def test_api_page_documents_every_public_name():
@@ -275,7 +325,7 @@ class Visit:
         self.context.close()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1300, "light"), (390, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1300, "light"), (320, "dark")])
 @pytest.mark.parametrize("page", PAGES + GENERATED)
 def test_page_in_a_browser_with_the_network_cut(page, width, scheme, browser, address):
     with Visit(browser, address, width=width, scheme=scheme) as visit:
@@ -323,6 +373,23 @@ def test_search_finds_a_chapter_offline(browser, address):
         found = tab.eval_on_selector_all("#search-results li a", "links => links.map(link => link.href)")
         assert any(CHAPTERS[0] in link for link in found)
         assert visit.outside == []
+
+
+@pytest.mark.parametrize("word", ["claim", "notebook"])
+def test_search_shows_text_of_the_articles_and_not_of_the_menus(word, browser, address):
+    """Both words also stand in menus and in the line that says how to run a chapter."""
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"search.html?q={word}")
+        tab.wait_for_selector("#search-results .context", timeout=10_000)
+        tab.wait_for_load_state("networkidle")
+        hits = tab.locator("#search-results li:has(.context)").all()
+        assert len(hits) >= len(CHAPTERS)
+        for hit in hits:
+            page = urlparse(hit.locator("a").get_attribute("href")).path.removesuffix(".html")
+            (article,) = elements(page, "article")
+            text = re.sub(r'<p class="run-this-chapter">.*?</p>|<[^>]+>', "", article)
+            assert words(hit.locator(".context").text_content()) in words(text)
+        assert visit.errors == []
 
 
 def test_there_is_one_search_field_in_sight(browser, address):

@@ -1,25 +1,55 @@
-"""What is done to the pages once they are built: a policy for their scripts, and lighter figures."""
+"""What is done to the pages once they are built: a policy for their scripts, small mends, lighter figures."""
 
 import base64
 import hashlib
 import html
 import re
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlparse
 
 from PIL import Image
+
+from tools import home
 
 INLINE_SCRIPT = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
 HANDLER = re.compile(r'\son\w+="([^"]*)"')
 CHARSET = re.compile(r'<meta charset="utf-8" ?/>')
+TITLE_TWICE = re.compile(r"<title>(.+) &#8212; \1</title>")
+LAYOUT_TABLE = re.compile(r'(<table(?: style="[^"]*")?) (class="indextable)')
+OPENED_NOTEBOOK = re.compile(r'(<a href="[^"]*\.ipynb") target="_blank"')
+RELATIVE = re.compile(r'\b(href|src|action|data-content_root)="(?![a-z]+:|[#/])')
+INDEX = """\
+<!DOCTYPE html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8" />
+    <meta http-equiv="refresh" content="0; url={first}" />
+    <meta name="description" content="{title}" />
+    <title>{title}</title>
+  </head>
+  <body><a href="{first}">{title}</a></body>
+</html>
+"""
 
 
-def finish(folder):
-    """Give every page its policy, and make the figures lighter."""
+def finish(folder, title, first):
+    """Mend every page and give it its policy, lead to the first one, and make the figures lighter."""
+    (folder / "index.html").write_text(INDEX.format(title=html.escape(title), first=first), encoding="utf-8")
     for path in folder.rglob("*.html"):
         page = path.read_text(encoding="utf-8")
+        page = TITLE_TWICE.sub(r"<title>\1</title>", page)
+        page = LAYOUT_TABLE.sub(r'\1 role="presentation" \2', page)
+        page = OPENED_NOTEBOOK.sub(r"\1 download", page)
+        if path == folder / "404.html":
+            page = from_anywhere(page, urlparse(home.published(home.read())).path)
         path.write_text(with_policy(page), encoding="utf-8")
     with ThreadPoolExecutor() as pool:
         list(pool.map(lighten, (folder / "_images").glob("*.png")))
+
+
+def from_anywhere(page, root):
+    """Return a page whose links start at the root of the site: it is shown under every address."""
+    return RELATIVE.sub(rf'\1="{root}', page)
 
 
 def with_policy(page):

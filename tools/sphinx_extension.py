@@ -6,6 +6,7 @@
 - `{claims}` draws the ledger of claims.
 - `{rosetta}` and `{idle-optimizers}` draw what `make rosetta` measured.
 - Every chapter's page says how to run it and offers a notebook with course_lib inside.
+- Every page has a description and every table a name; there is a page for addresses without one.
 """
 
 import asyncio
@@ -14,7 +15,9 @@ import json
 import os
 import re
 import shutil
+import textwrap
 from contextlib import suppress
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -25,6 +28,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from sphinx.util.nodes import nested_parse_with_titles
+from sphinx.writers.html5 import HTML5Translator
 
 from tools import ROOT, claims, home, notebooks, pack, site
 
@@ -202,19 +206,70 @@ def worst_first(verdict):
     return kinds.index(verdict.partition(":")[0]), verdict
 
 
+class Translator(HTML5Translator):
+    """Writes tables that say what they show: the title of their section, and what each heading is of."""
+
+    def starttag(self, node, tagname, *arguments, **attributes):
+        if tagname == "table":
+            attributes["aria-label"] = heading_over(node)
+        elif tagname == "th":
+            attributes["scope"] = "col" if isinstance(node.parent.parent, nodes.thead) else "row"
+        return super().starttag(node, tagname, *arguments, **attributes)
+
+
+def heading_over(node):
+    """Return the title of the section in which a node stands."""
+    if isinstance(node, nodes.section):
+        return node.next_node(nodes.title).astext()
+    return heading_over(node.parent)
+
+
+def first_column_names_rows(app, doctree):
+    """Make the cells of every table's first column headings of their rows."""
+    for group in doctree.findall(nodes.tgroup):
+        group.next_node(nodes.colspec)["stub"] = 1
+
+
 def run_line(app, pagename, templatename, context, doctree):
-    """Say under a chapter's title how to run it."""
+    """Say under a chapter's title how to run it; its menu offers the same notebook for download."""
     if doctree is None or not app.env.doc2path(pagename).endswith(".ipynb"):
         return
-    up = "../" * pagename.count("/")
-    packed = f"{up}colab/{Path(pagename).name}.ipynb"
-    button = " Or open it there directly with the rocket button above." if home.read() else ""
+    packed = context["pathto"](f"colab/{Path(pagename).name}.ipynb", 1)
+    rocket = " Or open it there directly with the rocket button above." if home.read() else ""
     line = (
         f'<p class="run-this-chapter">Run it: <a href="{packed}" download>download this chapter as a '
         "notebook that carries its module inside</a> and upload it to Colab, or open it in any Jupyter "
-        f"that has torch, scikit-learn and matplotlib.{button}</p>"
+        f"that has torch, scikit-learn and matplotlib.{rocket}</p>"
     )
     context["body"] = re.sub(r"(</h1>)", lambda match: match[1] + line, context["body"], count=1)
+    for group in context["header_buttons"]:
+        for button in group.get("buttons", []):
+            if button.get("label") == "download-source-button":
+                button |= {"url": packed, "tooltip": "Download notebook"}
+
+
+def describe(app, pagename, templatename, context, doctree):
+    """Give a page a description: its first paragraph, or else its title."""
+    sections = [] if doctree is None else doctree.findall(nodes.section)
+    paragraphs = (child for section in sections for child in section if isinstance(child, nodes.paragraph))
+    title = context.get("title", "Where to find what")
+    text = next((paragraph.astext() for paragraph in paragraphs), f"{title} in {app.config.html_title}")
+    content = escape(textwrap.shorten(text, 160, placeholder=" …"))
+    context["metatags"] = f'{context.get("metatags", "")}<meta name="description" content="{content}" />'
+
+
+def search_script(app, pagename, templatename, context, doctree):
+    """Let the search page show text of the articles alone."""
+    if pagename == "search":
+        app.add_js_file("search.js")
+
+
+def not_found(app):
+    """Draw the page that is shown for an address without one, as GitHub Pages does."""
+    title = "There is no such page"
+    first = f'<a href="{app.config.root_doc}.html">first page</a>'
+    body = f"<h1>{title}</h1><p>The contents, the search or the {first} may help.</p>"
+    yield "404", {"title": title, "body": body}, "page.html"
 
 
 def without_thebe(app, pagename, templatename, context, doctree):
@@ -234,8 +289,8 @@ def listed_references(app, pagename, templatename, context, doctree):
 
 def finish(app, exception):
     if exception is None and app.builder.format == "html":
-        pack.write_all(Path(app.outdir) / "colab")
-        site.finish(Path(app.outdir))
+        pack.write_all(app.outdir / "colab")
+        site.finish(app.outdir, app.config.html_title, f"{app.config.root_doc}.html")
 
 
 def setup(app):
@@ -243,10 +298,15 @@ def setup(app):
     app.add_directive("claims", Ledger)
     app.add_directive("rosetta", Rosetta)
     app.add_directive("idle-optimizers", IdleOptimizers)
+    app.set_translator("html", Translator)
     app.connect("env-before-read-docs", execute_missing)
     app.connect("source-read", fingerprint)
-    app.connect("html-page-context", run_line)
+    app.connect("doctree-read", first_column_names_rows)
+    app.connect("html-collect-pages", not_found)
+    app.connect("html-page-context", describe)
+    app.connect("html-page-context", search_script)
+    app.connect("html-page-context", run_line, priority=900)
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", listed_references)
-    app.connect("build-finished", finish)
+    app.connect("build-finished", finish, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
