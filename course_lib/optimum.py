@@ -75,7 +75,7 @@ def logistic_objective(
     _check_penalty(penalty)
     decayed = torch.cat([weight, bias[None]]) if _checks.flag("decay_bias", decay_bias) else weight
     omega = decayed.square().sum() / 2 if penalty == "l2" else decayed.abs().sum()
-    objective = F.softplus((1 - 2 * y) * (X @ weight + bias)).mean() + weight_decay * omega
+    objective = weight_decay * omega - F.logsigmoid((2 * y - 1) * (X @ weight + bias)).mean()
     _checks.finite("X times weight", X.abs().max() * weight.abs().max() * len(weight))  # or its sign is lost
     return _checks.finite("the objective of X, weight, bias and weight_decay", objective)
 

@@ -1,4 +1,4 @@
-from math import log
+from math import exp, log, log1p
 from types import SimpleNamespace
 
 import pytest
@@ -82,6 +82,13 @@ def test_objective_is_finite_where_the_sigmoid_saturates():
     weight = torch.tensor([1000.0, 0.0], dtype=torch.float64)
     assert_near(logistic_objective(X2, Y2, weight, 0.0, 0.0), 500.0)
     assert_near(logistic_objective(X2, 1 - Y2, weight, 0.0, 0.0), 1500.0)
+
+
+@pytest.mark.parametrize("margin", [-50.0, -25.0, -20.5, 0.0, 20.5, 25.0])
+def test_objective_is_exact_where_torchs_softplus_is_not(margin):
+    """Beyond 20 softplus(x) is x for torch, which at 20.5 is off by 1e-9."""
+    found = logistic_objective([[margin]], [1], [1.0], 0.0, 0.0).item()
+    assert found == pytest.approx(max(-margin, 0.0) + log1p(exp(-abs(margin))), rel=1e-15, abs=0)
 
 
 def test_objective_is_differentiable_in_weight_and_bias():
