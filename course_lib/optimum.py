@@ -7,15 +7,12 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 
-from course_lib import _checks
+from course_lib import _checks, _solvers
 from course_lib._checks import Array
 from course_lib.geometry import augment
 
 __all__ = ["logistic_objective", "logistic_optimum"]
-
-MAX_STEPS = 2000  # of Newton's method, which as a rule takes ten
 
 
 def logistic_objective(
@@ -112,13 +109,19 @@ def logistic_optimum(
     ------
     ValueError
         If an argument is out of its range, one class is missing, or `weight_decay` is so small
-        beside the data that float64 cannot resolve the optimum.
+        beside the data that float64 cannot resolve the optimum: the slopes at it underflow, or
+        their rounding hides more than a 1e-5th of the objective.
 
     Notes
     -----
-    "l2" is Newton's method with step halving. "l1" lets L-BFGS-B find which coordinates are not zero
-    and their signs, polishes those alone with the same Newton method, and checks the result against
-    the optimality conditions.
+    Newton's method, damped as by Levenberg and Marquardt. With "l1" a step stops at the zeros that it
+    meets, and a weight leaves zero only if the loss pulls at it by more than :math:`\lambda`: these are
+    the conditions of optimality, and they hold for what is returned, up to rounding.
+
+    References
+    ----------
+    D. P. Bertsekas, "Projected Newton Methods for Optimization Problems with Simple Constraints", SIAM
+    Journal on Control and Optimization, 1982.
 
     Examples
     --------
@@ -140,91 +143,15 @@ def logistic_optimum(
     rows, signs = X.double().cpu(), 2 * y.double().cpu() - 1
     center = rows.mean(dim=0) * (0.0 if _checks.flag("decay_bias", decay_bias) else 1.0)
     Z = signs[:, None] * augment(rows - center)
-    decay = Z.new_full(Z.shape[1:], weight_decay)
-    if not decay_bias:
-        decay[-1] = 0
-    theta = _newton(Z, decay) if penalty == "l2" else _sparse(Z, decay)
-    if theta is not None and penalty == "l2":
-        wrong = torch.sigmoid(-Z @ theta) / len(Z)
-        gap = (Z.T @ wrong - decay * theta).abs()
-        if (gap > 1e-3 * (Z.abs().T @ wrong + decay * theta.abs())).any():  # the sigmoid has underflowed
-            theta = None
-    if weight_decay < torch.finfo(torch.float64).tiny or theta is None or not torch.isfinite(theta).all():
+    decay = np.append(np.full(X.shape[1], weight_decay), weight_decay if decay_bias else 0.0)
+    l1, l2 = (decay, 0 * decay) if penalty == "l1" else (0 * decay, decay)
+    try:
+        theta = torch.from_numpy(_solvers.logistic(Z.numpy(), l1, l2))
+    except np.linalg.LinAlgError as error:
         reason = "weight_decay is too small beside this data for float64"
-        raise ValueError(f"{reason}, got {weight_decay!r} and X of size {X.abs().max().item():g}")
+        raise ValueError(f"{reason}, got {weight_decay!r} and X of size {X.abs().max().item():g}") from error
     weight, bias = theta[:-1], theta[-1] - theta[:-1] @ center
     return weight.to(X), bias.to(X)
-
-
-def _newton(
-    Z: torch.Tensor,
-    decay: torch.Tensor | float = 0.0,
-    slope: torch.Tensor | float = 0.0,
-    start: torch.Tensor | None = None,
-) -> torch.Tensor | None:
-    """Minimize mean softplus(-Z theta) + sum(decay theta^2) / 2 + slope . theta, or return None."""
-    step: torch.Tensor
-    theta = Z.new_zeros(Z.shape[1]) if start is None else start
-    decay = torch.zeros_like(theta) + decay
-
-    def objective(theta: torch.Tensor) -> torch.Tensor:
-        return F.softplus(-Z @ theta).mean() + (decay * theta**2).sum() / 2 + (slope * theta).sum()
-
-    value = objective(theta)
-    for _ in range(MAX_STEPS):
-        wrong = torch.sigmoid(-Z @ theta)
-        gradient = -Z.T @ wrong / len(Z) + decay * theta + slope
-        curvature = (Z.T * (wrong * (1 - wrong) / len(Z))) @ Z + torch.diag(decay)
-        step, singular = torch.linalg.solve_ex(curvature, -gradient)
-        if singular:  # duplicate features: any split between them will do, so take the shortest step
-            step = torch.linalg.pinv(curvature, hermitian=True) @ -gradient
-        if not torch.isfinite(step).all():
-            return None
-        change, size = (Z @ step).abs().max(), (Z @ theta).abs().max()
-        if change <= 1e-9 * size or change <= 1e-13:  # convergence is quadratic: this step is the last
-            return theta + step
-        descent, length = gradient @ step, 1.0
-        while (candidate := objective(theta + length * step)) > value + 1e-4 * length * descent:
-            length /= 2
-            if length < 1e-6:  # no decrease left that float64 can see
-                return theta + step if step.norm() <= 1e-6 * (1 + theta.norm()) else None
-        theta, value = theta + length * step, candidate
-    return None
-
-
-def _sparse(Z: torch.Tensor, decay: torch.Tensor) -> torch.Tensor | None:
-    """Minimize mean softplus(-Z theta) + sum(decay |theta|), or return None."""
-    from scipy.optimize import minimize  # here, so that importing this module stays cheap
-    from scipy.special import expit
-
-    rows, level = Z.numpy(), decay.numpy()
-
-    def split_objective(parts: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        # theta = up - down with up, down >= 0 turns the corner of |theta| into a bound.
-        up, down = np.split(parts, 2)
-        margin = rows @ (up - down)
-        slope = -rows.T @ expit(-margin) / len(rows)
-        value = np.logaddexp(0, -margin).mean() + level @ (up + down)
-        return value, np.concatenate([level + slope, level - slope])
-
-    options = {"maxiter": 10_000, "maxfun": 20_000, "maxcor": 20, "ftol": 0, "gtol": 1e-10}
-    bounds = [(0, None)] * (2 * len(decay))
-    start = np.zeros(2 * len(level))
-    with np.errstate(all="ignore"):  # a trial step may overflow; the result is checked below
-        found = minimize(split_objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    up, down = torch.from_numpy(found.x).chunk(2)
-
-    kept, signs = (up != down) | (decay == 0), (up - down).sign() * (decay > 0)
-    polished = _newton(Z[:, kept], slope=(decay * signs)[kept], start=(up - down)[kept])
-    if polished is None:
-        return None
-    theta = torch.zeros_like(decay).index_put((kept,), polished)
-    gradient = -Z.T @ torch.sigmoid(-Z @ theta) / len(Z)
-    rounding = 1e-12 * Z.abs().T @ torch.sigmoid(-Z @ theta) / len(Z)
-    excess = gradient.abs() - decay * (1 + 1e-9) - rounding
-    if (theta.sign() * (decay > 0) != signs).any() or (excess > 0)[decay > 0].any():
-        return None
-    return theta
 
 
 def _check_penalty(penalty: str) -> None:

@@ -1,0 +1,93 @@
+"""How optima are found: what a reader of `optimum` need not open.
+
+LinAlgError says that float64 cannot tell the solution, or that there is none.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.linalg import LinAlgError
+from numpy.typing import NDArray
+
+from course_lib import _checks
+
+Floats: TypeAlias = NDArray[np.float64]
+Flags: TypeAlias = NDArray[np.bool_]
+
+EPS = 2.0**-52
+LEAST_DAMPING = 4 * EPS  # without any, two equal columns would leave a step open
+MAX_STEPS = 2000  # of Newton's method, which as a rule takes ten; down the tail of the loss, 700
+MAX_HIDDEN = 1e-5  # the share of the objective that may be left, unseen for rounding
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a trial step may overflow; it is not accepted
+def logistic(Z: Floats, l1: Floats, l2: Floats) -> Floats:
+    """Minimize mean softplus(-Z theta) + sum(l1 |theta|) + sum(l2 theta^2) / 2.
+
+    Newton's method, damped as by Levenberg and Marquardt, on one side of every zero at a time: there
+    |theta| is linear. What is returned meets the conditions of optimality, up to the rounding of their terms.
+    """
+    from scipy.special import expit  # here, so that importing this module stays cheap
+
+    largest = np.max([abs(Z).max(axis=0), l1, np.sqrt(l2)], axis=0)
+    unit: Floats = np.array([_checks.power_of_two(size) for size in largest])
+    decayed = l1 + l2 > 0
+    Z, l1, l2 = Z / unit, l1 / unit, l2 / unit / unit
+    if (l1 + l2)[decayed].min() < np.finfo(float).tiny:
+        raise LinAlgError("the decay is subnormal, beside these columns")
+
+    def slope_at(theta: Floats) -> Floats:
+        slope: Floats = l2 * theta - Z.T @ expit(-Z @ theta) / len(Z)
+        return slope
+
+    theta, damping, error = np.zeros(len(unit)), 1e-3, np.inf
+    for _ in range(MAX_STEPS):
+        slope, wrong = slope_at(theta), expit(-Z @ theta) / len(Z)
+        side = np.where((theta == 0) & (abs(slope) > l1), -np.sign(slope), np.sign(theta))
+        free = side != 0
+        pull = slope + l1 * side
+        bend = wrong * expit(Z @ theta)
+        curvature = (Z.T * bend) @ Z + np.diag(l2)
+
+        terms = abs(Z).T @ (wrong + bend * (abs(Z) @ abs(theta))) + l1 + l2 * abs(theta)
+        rounding = EPS * terms + np.finfo(float).smallest_subnormal
+        last, error = error, np.max(abs(pull / rounding)[free], initial=0.0)
+        if error <= 1 and error >= last / 2:
+            if _hidden(curvature[np.ix_(free, free)], rounding[free]) > MAX_HIDDEN * wrong.sum():
+                break
+            return theta / unit
+
+        move = _step(_damped(curvature, damping), pull, theta, side, free)
+        # The objective is convex: it falls by at least as much as this mean of two slopes says.
+        mean_slope = (slope_at(theta + move / 2) + slope_at(theta + move)) / 2 + l1 * side
+        if mean_slope @ move <= 0.1 * pull @ move:
+            theta, damping = theta + move, max(damping / 10, LEAST_DAMPING)
+        else:
+            damping *= 10
+    raise LinAlgError("float64 cannot tell the minimum")
+
+
+def _step(curvature: Floats, pull: Floats, theta: Floats, side: Floats, free: Flags) -> Floats:
+    """Return the move that minimizes pull . move + move . curvature move / 2.
+
+    What is not free goes to zero, and so does what would leave its side.
+    """
+    while True:
+        move = np.where(free, 0.0, -theta)
+        move[free] = np.linalg.solve(curvature[np.ix_(free, free)], -(pull + curvature @ move)[free])
+        leaves = free & (side * (theta + move) < 0)
+        if not leaves.any():
+            return move
+        free = free & ~leaves
+
+
+def _hidden(curvature: Floats, rounding: Floats) -> float:
+    """Bound by how much the objective may still fall when its slopes are zero up to rounding."""
+    return float(rounding @ abs(np.linalg.inv(_damped(curvature, LEAST_DAMPING))) @ rounding)
+
+
+def _damped(curvature: Floats, damping: float) -> Floats:
+    damped: Floats = curvature + damping * np.diag(np.diag(curvature))
+    return damped
