@@ -1,4 +1,4 @@
-"""How optima are found: what a reader of `optimum` need not open.
+"""How optima and margins are found: what a reader of `optimum` and `geometry` need not open.
 
 LinAlgError says that float64 cannot tell the solution, or that there is none.
 """
@@ -20,6 +20,7 @@ EPS = 2.0**-52
 LEAST_DAMPING = 4 * EPS  # without any, two equal columns would leave a step open
 MAX_STEPS = 2000  # of Newton's method, which as a rule takes ten; down the tail of the loss, 700
 MAX_HIDDEN = 1e-5  # the share of the objective that may be left, unseen for rounding
+MAX_CENTERS = 20  # from which a margin is looked at, as a rule three
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a trial step may overflow; it is not accepted
@@ -91,3 +92,55 @@ def _hidden(curvature: Floats, rounding: Floats) -> float:
 def _damped(curvature: Floats, damping: float) -> Floats:
     damped: Floats = curvature + damping * np.diag(np.diag(curvature))
     return damped
+
+
+@np.errstate(over="ignore", invalid="ignore")  # of points beyond float64; the result is looked at
+def max_margin(points: Floats, signs: Floats, *, count_bias: bool) -> Floats:
+    """Minimize |weight|^2, plus bias^2 if it counts, subject to signs (points @ weight + bias) >= 1."""
+    unit = 1.0 if count_bias else _checks.power_of_two(abs(points).max())
+    points = points / unit
+    v = _counted(points, signs, 1.0) if count_bias else _not_counted(points, signs)
+    lifted = np.column_stack([points, np.ones(len(points))])
+    if not (signs * (lifted @ v) - EPS * (abs(lifted) @ abs(v)) >= 1 - 1e-6).all():
+        raise LinAlgError("got classes whose distance is lost in the rounding of their places")
+    return np.append(v[:-1] / unit, v[-1])
+
+
+def _not_counted(points: Floats, signs: Floats) -> Floats:
+    """Minimize |weight|^2: seen from a point of its boundary the bias is zero, and may as well be counted."""
+    center = points.mean(axis=0)
+    length = float(abs(points - center).max())
+    for _ in range(MAX_CENTERS):
+        v = _counted(points - center, signs, length)
+        weight, bias = v[:-1], v[-1]
+        if abs(bias) <= 1e-12:
+            break
+        values = (points - center) @ weight + bias
+        closest = (signs * values).argmin()
+        center = points[closest] - values[closest] * weight / (weight @ weight)
+        length = float(1 / np.sqrt(weight @ weight))
+    return np.append(weight, bias - weight @ center)
+
+
+def _counted(points: Floats, signs: Floats, length: float) -> Floats:
+    """Minimize |weight|^2 + (bias / length)^2: least distance programming, as Lawson and Hanson call it."""
+    from scipy.linalg import lstsq  # here, so that importing this module stays cheap
+    from scipy.optimize import nnls
+
+    rows = signs[:, None] * np.column_stack([points, np.full(len(points), length)])
+    unit, margin = _checks.power_of_two(abs(rows).max()), 1.0
+    rows = rows / unit
+    target = np.append(np.zeros(rows.shape[1]), 1.0)
+    while margin > EPS:
+        lifted = np.vstack([rows.T, np.full(len(rows), margin)])
+        try:
+            multipliers, distance = nnls(lifted, target, maxiter=30 * len(rows))
+        except RuntimeError as error:
+            raise LinAlgError("got classes between which the search for one does not end") from error
+        if distance > 1e-2:
+            support = rows[multipliers > 0]
+            v: Floats = lstsq(support, np.ones(len(support)), lapack_driver="gelsy")[0] / unit
+            v[-1] *= length
+            return v
+        margin *= distance  # about 1 / |v|, and zero if there is no v
+    raise LinAlgError("got classes that are not (in float64)")

@@ -6,11 +6,10 @@ boundary is where that is zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+import numpy as np
 import torch
 
-from course_lib import _checks
+from course_lib import _checks, _solvers
 from course_lib._checks import Array
 
 __all__ = [
@@ -237,14 +236,15 @@ def max_margin(X: Array, y: Array, *, count_bias: bool = False) -> tuple[torch.T
     Raises
     ------
     ValueError
-        If no hyperplane separates the classes, one class is missing, a label is neither 0 nor 1,
-        shapes do not match, a value is not finite, or the dtype of `X` cannot hold the classifier.
+        If no hyperplane separates the classes by more than the rounding of `X`, one class is missing,
+        a label is neither 0 nor 1, shapes do not match, a value is not finite, or the dtype of `X`
+        cannot hold the classifier.
 
     Notes
     -----
-    The least vector v with :math:`Gv \ge 1` is a non-negative least-squares problem (least distance
-    programming), which an active-set method solves exactly. Rows of G are added one by one, the most
-    violated first, so that the cost grows with the number of support vectors and not of samples.
+    The shortest vector v with :math:`Gv \ge 1` is a non-negative least-squares problem (least distance
+    programming), which SciPy's active-set method solves exactly. A bias that is not counted is found
+    likewise, from a point of the boundary: seen from there it is zero, and may be counted.
 
     References
     ----------
@@ -265,57 +265,13 @@ def max_margin(X: Array, y: Array, *, count_bias: bool = False) -> tuple[torch.T
     """
     X, y = _checks.samples(X, y)
     _checks.two_classes(y)
-    points, labels = X.cpu().double(), y.cpu().double()
-    if _checks.flag("count_bias", count_bias):
-        scale = points.abs().max().clamp(min=1.0)
-        rows = augment(points / scale, float(1 / scale)) * (2 * labels[:, None] - 1)
-        v = _shortest(lambda v: rows[(rows @ v).argmin()], rows[0]) / scale
-        weight, bias = v[:-1], v[-1]
-    else:
-        unit = _checks.power_of_two(points.abs().max().item())
-        center = (points / unit).mean(dim=0)
-        weight, bias = _free_max_margin(points / unit - center, labels)
-        weight, bias = weight / unit, bias - weight @ center
-    return _checks.finite("weight for X and y", weight.to(X)), _checks.finite("bias for X and y", bias.to(X))
-
-
-def _free_max_margin(X: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return max_margin with the bias not counted: differences x_i - x_j across the classes have none."""
-    scale = X.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
-    positive, negative = X[y == 1] / scale, X[y == 0] / scale
-
-    def narrowest(w: torch.Tensor) -> torch.Tensor:
-        return (positive[(positive @ w).argmin()] - negative[(negative @ w).argmax()]) / 2
-
-    w = _shortest(narrowest, narrowest(positive.mean(0) - negative.mean(0)))
-    return w / scale, -((positive @ w).min() + (negative @ w).max()) / 2
-
-
-def _shortest(most_violated: Callable[[torch.Tensor], torch.Tensor], first: torch.Tensor) -> torch.Tensor:
-    """Return the shortest v with g @ v >= 1 for all rows g that `most_violated(v)` may answer."""
-    from scipy.optimize import nnls  # here, so that importing this module stays cheap
-
-    rows, margin = first[None], 1.0  # lowered until it is near what the rows allow: well conditioned
-    target = first.new_zeros(len(first) + 1)
-    target[-1] = 1
-    while margin > 1e-13:
-        lifted = torch.cat([rows.T, rows.new_full((1, len(rows)), margin)])
-        multipliers, distance = nnls(lifted.numpy(), target.numpy(), maxiter=1000 * len(rows))
-        if distance < 1e-2:
-            margin /= 10
-            continue
-        support = rows[torch.from_numpy(multipliers) > 0]
-        ones = support.new_ones(len(support), 1)
-        v: torch.Tensor = torch.linalg.lstsq(support, ones, driver="gelsd").solution[:, 0]
-        row = most_violated(v)
-        if row @ v >= 1 - 1e-12:
-            return v
-        if (rows == row).all(dim=1).any():  # nothing new to add: rounding, or no solution
-            if row @ v >= 1 - 1e-6:
-                return v
-            break
-        rows = torch.cat([rows, row[None]])
-    raise ValueError("X and y must be separable by a hyperplane, got classes that are not (in float64)")
+    points, signs = X.cpu().double().numpy(), 2 * y.cpu().double().numpy() - 1
+    try:
+        v = _solvers.max_margin(points, signs, count_bias=_checks.flag("count_bias", count_bias))
+    except np.linalg.LinAlgError as error:
+        raise ValueError(f"X and y must be separable by a hyperplane, {error}") from error
+    weight, bias = torch.from_numpy(v[:-1]).to(X), torch.from_numpy(v)[-1].to(X)
+    return _checks.finite("weight for X and y", weight), _checks.finite("bias for X and y", bias)
 
 
 def boundary_segment(

@@ -55,6 +55,14 @@ def test_max_margin_on_any_scale(scale):
     assert bias.item() == pytest.approx(-2.2, rel=1e-12)
 
 
+@pytest.mark.parametrize("scale", [1e5, 1e50, 1e150, 1e300])
+def test_on_huge_points_a_counted_bias_is_next_to_nothing(scale):
+    """Without one, w . (3, 2) = 1 and w . (1, 1) = -1 have the solution (3, -4)."""
+    weight, bias = max_margin(X * scale, y, count_bias=True)
+    torch.testing.assert_close(weight * scale, torch.tensor([3.0, -4.0]).double(), rtol=1e-8, atol=0)
+    assert abs(bias) <= 1 / scale
+
+
 @pytest.mark.parametrize("scale", [1e-4, 1e-6, 1e-8])
 def test_on_tiny_points_a_counted_bias_costs_next_to_nothing(scale):
     weight, bias = max_margin(X * scale, y, count_bias=True)

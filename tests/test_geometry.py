@@ -1,4 +1,5 @@
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -342,6 +343,68 @@ def test_max_margin_of_points_on_many_scales_takes_more_steps_and_is_found(seed,
     y = (X[:, 0] > X[:, 0].median()).double()
     weight, bias = max_margin(X, y, count_bias=count_bias)
     assert_near(((2 * y - 1) * (X @ weight + bias)).min(), 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("count_bias", [False, True])
+def test_max_margin_of_points_on_many_scales_is_right_or_refused(count_bias):
+    """The margins that it claims are computed here without rounding."""
+    n_found = 0
+    for seed in range(60):
+        generator = torch.Generator().manual_seed(seed)
+        X = torch.randn(24, 3, generator=generator, dtype=torch.float64)
+        X *= 10.0 ** torch.randint(-8, 8, (24, 1), generator=generator)
+        y = (X[:, 0] > X[:, 0].median()).double()
+        try:
+            weight, bias = max_margin(X, y, count_bias=count_bias)
+        except ValueError:
+            continue
+        margins = [
+            sign
+            * (sum(map(lambda a, b: Fraction(a) * Fraction(b), x, weight.tolist())) + Fraction(bias.item()))
+            for x, sign in zip(X.tolist(), (2 * y.int() - 1).tolist(), strict=True)
+        ]
+        assert 1 - 2e-6 < min(margins) < 1 + 2e-6
+        n_found += 1
+    assert n_found > 30
+
+
+@pytest.mark.parametrize("shift", [1e2, 1e5, 1e8])
+def test_max_margin_far_from_the_origin_is_that_of_the_differences(shift):
+    """Of whole numbers, which a shift does not round; the bias grows with it, and is rounded."""
+    for seed in range(10):
+        generator = torch.Generator().manual_seed(seed)
+        X = torch.randint(-5, 6, (20, 3), generator=generator).double()
+        y = (X.sum(dim=1) > 0).double()
+        weight, bias = max_margin(X, y)
+        moved_weight, moved_bias = max_margin(X + shift, y)
+        assert_near(moved_weight, weight, atol=1e-12)
+        assert_near(moved_bias + shift * moved_weight.sum(), bias, atol=1e-15 * shift + 1e-12)
+
+
+@pytest.mark.parametrize("shift", [1e12, 1e14])
+def test_max_margin_so_far_away_that_a_bias_cannot_place_it_is_refused(shift):
+    X, y = two_points(torch.float64)
+    message = "^X and y must be separable by a hyperplane, got classes whose distance is lost in the rounding"
+    with pytest.raises(ValueError, match=message):
+        max_margin(X + shift, y)
+
+
+def test_max_margin_of_more_features_than_points_and_of_many():
+    for n_samples, n_features in ((100, 400), (300, 200)):
+        X, y = separable(n_samples, n_features, seed=1)
+        for count_bias in (False, True):
+            weight, bias = max_margin(X, y, count_bias=count_bias)
+            assert_optimal(X, y, weight, bias, count_bias=count_bias)
+
+
+def test_max_margin_whose_search_takes_too_long_is_refused(monkeypatch):
+    def endless(*_, **__):
+        raise RuntimeError("Maximum number of iterations reached.")
+
+    monkeypatch.setattr("scipy.optimize.nnls", endless)
+    message = "^X and y must be separable by a hyperplane, got classes between which the search"
+    with pytest.raises(ValueError, match=message):
+        max_margin(*two_points())
 
 
 @pytest.mark.parametrize(
