@@ -23,27 +23,31 @@ MAX_HIDDEN = 1e-5  # the share of the objective that may be left, unseen for rou
 MAX_CENTERS = 20  # from which a margin is looked at, as a rule three
 
 
-@np.errstate(over="ignore", invalid="ignore")  # a trial step may overflow; it is not accepted
 def logistic(Z: Floats, l1: Floats, l2: Floats) -> Floats:
-    """Minimize mean softplus(-Z theta) + sum(l1 |theta|) + sum(l2 theta^2) / 2.
-
-    Newton's method, damped as by Levenberg and Marquardt, on one side of every zero at a time: there
-    |theta| is linear. What is returned meets the conditions of optimality, up to the rounding of their terms.
-    """
-    from scipy.special import expit  # here, so that importing this module stays cheap
-
+    """Minimize mean softplus(-Z theta) + sum(l1 |theta|) + sum(l2 theta^2) / 2."""
     largest = np.max([abs(Z).max(axis=0), l1, np.sqrt(l2)], axis=0)
     unit: Floats = np.array([_checks.power_of_two(size) for size in largest])
     decayed = l1 + l2 > 0
-    Z, l1, l2 = Z / unit, l1 / unit, l2 / unit / unit
-    if (l1 + l2)[decayed].min() < np.finfo(float).tiny:
-        raise LinAlgError("the decay is subnormal, beside these columns")
+    with np.errstate(over="ignore", invalid="ignore"):  # a trial step may overflow; it is not accepted
+        Z, l1, l2 = Z / unit, l1 / unit, l2 / unit / unit
+        if (l1 + l2)[decayed].min() < np.finfo(float).tiny:
+            raise LinAlgError("the decay is subnormal, beside these columns")
+        return _newton(Z, l1, l2) / unit
+
+
+def _newton(Z: Floats, l1: Floats, l2: Floats) -> Floats:
+    """Do it for columns of one size, by Newton's method, damped as by Levenberg and Marquardt.
+
+    It goes from one side of zero to another by a stop at zero: on each side |theta| is linear. What is
+    returned meets the conditions of optimality, up to the rounding of their terms.
+    """
+    from scipy.special import expit  # here, so that importing this module stays cheap
 
     def slope_at(theta: Floats) -> Floats:
         slope: Floats = l2 * theta - Z.T @ expit(-Z @ theta) / len(Z)
         return slope
 
-    theta, damping, error = np.zeros(len(unit)), 1e-3, np.inf
+    theta, damping, error = np.zeros(len(l1)), 1e-3, np.inf
     for _ in range(MAX_STEPS):
         slope, wrong = slope_at(theta), expit(-Z @ theta) / len(Z)
         side = np.where((theta == 0) & (abs(slope) > l1), -np.sign(slope), np.sign(theta))
@@ -58,7 +62,7 @@ def logistic(Z: Floats, l1: Floats, l2: Floats) -> Floats:
         if error <= 1 and error >= last / 2:
             if _hidden(curvature[np.ix_(free, free)], rounding[free]) > MAX_HIDDEN * wrong.sum():
                 break
-            return theta / unit
+            return theta
 
         move = _step(_damped(curvature, damping), pull, theta, side, free)
         # The objective is convex: it falls by at least as much as this mean of two slopes says.
@@ -94,7 +98,6 @@ def _damped(curvature: Floats, damping: float) -> Floats:
     return damped
 
 
-@np.errstate(over="ignore", invalid="ignore")  # of points beyond float64; the result is looked at
 def max_margin(points: Floats, signs: Floats, *, count_bias: bool) -> Floats:
     """Minimize |weight|^2, plus bias^2 if it counts, subject to signs (points @ weight + bias) >= 1."""
     unit = 1.0 if count_bias else _checks.power_of_two(abs(points).max())
@@ -103,7 +106,8 @@ def max_margin(points: Floats, signs: Floats, *, count_bias: bool) -> Floats:
     lifted = np.column_stack([points, np.ones(len(points))])
     if not (signs * (lifted @ v) - EPS * (abs(lifted) @ abs(v)) >= 1 - 1e-6).all():
         raise LinAlgError("got classes whose distance is lost in the rounding of their places")
-    return np.append(v[:-1] / unit, v[-1])
+    with np.errstate(over="ignore"):  # the caller looks at what comes out
+        return np.append(v[:-1] / unit, v[-1])
 
 
 def _not_counted(points: Floats, signs: Floats) -> Floats:

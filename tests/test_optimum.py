@@ -363,6 +363,18 @@ def test_the_last_step_is_taken_where_one_point_lies_far_away(penalty):
         assert worst_excess(X, y, weight, bias, 0.01, penalty, decay_bias=False) < 4e-10
 
 
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_with_a_free_bias_a_shift_of_all_points_costs_no_digits(penalty):
+    """Of whole numbers, which the shift does not round."""
+    for seed in range(10):
+        X, y = noisy(40, 3, seed)
+        X = (2 * X).round()
+        weight, bias = logistic_optimum(X, y, 0.01, penalty=penalty)
+        moved_weight, moved_bias = logistic_optimum(X + 1e8, y, 0.01, penalty=penalty)
+        assert_near(moved_weight, weight, atol=1e-10)
+        assert_near(moved_bias + 1e8 * moved_weight.sum(), bias, atol=1e-6)
+
+
 def awkward(kind, seed):
     """Data with columns that are equal, sums of others or constant, of few values, or more than the rows."""
     generator = torch.Generator().manual_seed(seed)
