@@ -110,7 +110,7 @@ def logistic_optimum(
     ValueError
         If an argument is out of its range, one class is missing, or `weight_decay` is so small
         beside the data that float64 cannot resolve the optimum: the slopes at it underflow, or
-        their rounding hides more than a 1e-5th of the objective.
+        their rounding hides more than a 1e-5th of the objective. If the dtype of `X` cannot hold it.
 
     Notes
     -----
@@ -151,7 +151,8 @@ def logistic_optimum(
         reason = "weight_decay is too small beside this data for float64"
         raise ValueError(f"{reason}, got {weight_decay!r} and X of size {X.abs().max().item():g}") from error
     weight, bias = theta[:-1], theta[-1] - theta[:-1] @ center
-    return weight.to(X), bias.to(X)
+    name = "the optimum for X, y and weight_decay"
+    return _checks.finite(name, weight.to(X)), _checks.finite(name, bias.to(X))
 
 
 def _check_penalty(penalty: str) -> None:

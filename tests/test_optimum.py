@@ -278,6 +278,29 @@ def test_newtons_steps_are_few(penalty, monkeypatch):
         logistic_optimum(X, y, 0.01, penalty=penalty)
 
 
+@pytest.mark.parametrize("decay_bias", [False, True])
+@pytest.mark.parametrize("C", [1, 10, 100])
+def test_newtons_steps_are_few_where_many_weights_come_to_zero_at_once(C, decay_bias, monkeypatch):
+    """Were each step only cut where it meets zero, some of these would take more than 100."""
+    monkeypatch.setattr(_solvers, "MAX_STEPS", 40)
+    X, y = (torch.from_numpy(array).double() for array in load_breast_cancer(return_X_y=True))
+    weight, _ = logistic_optimum(X, y, 1 / (C * len(X)), penalty="l1", decay_bias=decay_bias)
+    assert (weight == 0).any()
+
+
+@pytest.mark.parametrize(
+    ("X", "weight_decay", "penalty"),
+    [
+        (torch.tensor([[6e-8], [0.0]]).half(), 1e-14, "l2"),
+        (torch.tensor([[1e-308], [-1e-308]], dtype=torch.float64), 1e-309, "l1"),
+    ],
+)
+def test_an_optimum_beyond_its_dtype_is_refused_by_name(X, weight_decay, penalty):
+    message = "^the optimum for X, y and weight_decay must be finite, got NaN or infinity$"
+    with pytest.raises(ValueError, match=message):
+        logistic_optimum(X, [1, 0], weight_decay, penalty=penalty)
+
+
 @pytest.mark.parametrize("penalty", ["l1", "l2"])
 def test_a_lambda_beyond_float64_is_refused(penalty):
     with pytest.raises(ValueError, match="weight_decay is too small beside this data for float64"):
