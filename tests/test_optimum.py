@@ -439,10 +439,14 @@ def test_l1_holds_all_weights_at_zero_from_the_largest_pull_on(seed):
 
 
 @pytest.mark.parametrize("penalty", ["l1", "l2"])
-def test_what_rounding_hides_is_refused_and_not_guessed(penalty):
+@pytest.mark.parametrize("separable", [False, True])
+def test_what_rounding_hides_is_refused_and_not_guessed(separable, penalty):
     """Powers up to 12 of numbers up to 20: searches that begin otherwise end 7e-4 of the objective apart."""
     t = torch.linspace(0.1, 20, 100, dtype=torch.float64)
-    X, y = t[:, None] ** torch.arange(1, 13), (torch.sin(0.4 * t) + torch.sin(9 * t) > 0).double()
+    X, y = (
+        t[:, None] ** torch.arange(1, 13),
+        t > 5 if separable else torch.sin(0.4 * t) + torch.sin(9 * t) > 0,
+    )
     with pytest.raises(
         ValueError, match=r"weight_decay is too small beside this data for float64, got 0\.001 "
     ):
