@@ -3,32 +3,70 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from types import MappingProxyType
-from typing import Any, Literal
+from numbers import Real
+from typing import Any, Literal, TypeVar
 
 from course_lib import _checks
 
 __all__ = ["KNOBS", "Knob", "convert"]
 
+V = TypeVar("V")
+
 NET_MOMENTUM = "(1 - momentum) / (1 - dampening)"
+LOSSES = (
+    "squared_error",
+    "log_loss",
+    "cross_entropy",
+    "squared_hinge",
+    "hinge",
+    "squared_epsilon_insensitive",
+    "epsilon_insensitive",
+)
+PENALIZED = {"l1": "|w|", "l21": "the length of w, feature by feature", "l2": "its square"}
+STEPS = {
+    "AdamW": "an adaptive step",
+    "Lion": "the sign of a momentum",
+    "Muon": "a momentum whose singular values are made equal",
+    "Adafactor": "a step in proportion to the weights",
+}
+
+
+class _ReadOnly(Mapping[str, V]):
+    """A mapping that cannot be changed, but can be copied and pickled."""
+
+    def __init__(self, items: Mapping[str, V]) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, key: str) -> V:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return repr(self._items)
 
 
 @dataclass(frozen=True)
 class Knob:
     r"""What one setting of one library means.
 
-    The reference is :math:`J = \text{mean loss} + \tfrac{\lambda}{2}\|w\|^2` for "l2" (there is a 1/2)
-    and :math:`J = \text{mean loss} + \lambda\|w\|_1` for "l1" (there is none). Its loss is the one that
-    torch takes the mean of: :math:`(y - f)^2` without a 1/2, the log loss, the hinge. Nothing in it is
-    multiplied by lr. A knob of value v has
+    The reference is :math:`J = \text{mean loss} + \tfrac{\lambda}{2}\|w\|^2` for "l2" (there is a 1/2),
+    :math:`J = \text{mean loss} + \lambda\|w\|_1` for "l1" and
+    :math:`J = \text{mean loss} + \lambda\sum_j\|w_j\|` for "l21", with the weights :math:`w_j` of feature j
+    (there is none). Its mean is torch's: of :math:`(y - f)^2` without a 1/2, the log loss or the hinge over
+    rows and outputs, of the cross-entropy over rows. Nothing in it is multiplied by lr. A knob of value v has
 
     .. math:: \lambda = \frac{\text{factor} \cdot v^{\pm 1} \cdot \prod \text{times}}
         {\text{scale of its loss} \cdot \prod \text{per}}
 
-    with the exponent -1 for an `inverse` knob such as C.
+    with the exponent -1 for an `inverse` knob such as C, and without n_outputs for the cross-entropy.
 
     Attributes
     ----------
@@ -36,12 +74,15 @@ class Knob:
         ``library.Class.knob``, with a variant in parentheses where it matters.
     objective : str
         What the library minimizes, or does, in its own terms.
-    penalty : {"l2", "l1", "decoupled"}
-        "decoupled" stands for decay beside an adaptive step, which minimizes no such J. Decoupled decay
-        beside SGD is "l2", by the point where it comes to rest.
-    losses : dict of str to float, optional
+    penalty : {"l2", "l1", "l21", "decoupled"}
+        "decoupled" stands for decay beside a step that is not the gradient's, which minimizes no such J.
+        Decoupled decay beside SGD is "l2", by the point where it comes to rest.
+    beside : {"", "AdamW", "Lion", "Muon", "Adafactor"}
+        Whose step a decoupled decay stands beside. The same decay comes to rest elsewhere beside another.
+    losses : mapping of str to float, optional
         The losses it goes with, each with its size in units of the reference's (1/2 for a halved
-        square). None: any loss, in the reference's own units.
+        square); "of 1" or "of 2" after a name: with as many outputs. None: any loss, in the reference's
+        own units.
     factor : float
     inverse : bool
     times, per : tuple of str
@@ -60,14 +101,17 @@ class Knob:
     --------
     >>> from course_lib.conventions import KNOBS
     >>> KNOBS["sklearn.Ridge.alpha"].formula
-    '2 alpha / n_samples'
+    '2 alpha / (n_samples n_outputs)'
+    >>> KNOBS["sklearn.LogisticRegression.C"].formulas["cross_entropy of 2"]
+    '2 / (C n_samples)'
     >>> KNOBS["sklearn.LinearSVC.C"].bias
     'decayed'
     """
 
     name: str
     objective: str
-    penalty: Literal["l2", "l1", "decoupled"] = "l2"
+    penalty: Literal["l2", "l1", "l21", "decoupled"] = "l2"
+    beside: Literal["", "AdamW", "Lion", "Muon", "Adafactor"] = ""
     losses: Mapping[str, float] | None = None
     factor: float = 1.0
     inverse: bool = False
@@ -78,100 +122,159 @@ class Knob:
     tolerance: float = 1e-8
     check: str = "make test"
 
+    def __post_init__(self) -> None:
+        if self.losses is not None:
+            object.__setattr__(self, "losses", _ReadOnly(self.losses))
+
     @property
     def formula(self) -> str:
-        """The lambda of the reference, in words; for each loss, where losses differ."""
-        texts = {self._formula(scale): loss for loss, scale in (self.losses or {"": 1.0}).items()}
-        if len(texts) == 1:
-            return next(iter(texts))
-        return ", ".join(f"{text} ({loss})" for text, loss in texts.items())
+        """The lambda of the reference, in words, for the first of its losses."""
+        return next(iter(self.formulas.values()))
 
-    def _formula(self, scale: float) -> str:
+    @property
+    def formulas(self) -> dict[str, str]:
+        """The lambda of the reference, in words, for each of its losses."""
+        return {loss: self._formula(loss) for loss in self.losses or ("any", "cross_entropy")}
+
+    def _formula(self, loss: str) -> str:
         symbol = self.name.split(" (")[0].rpartition(".")[2]
         symbol = "value" if symbol == "lambda" else symbol
-        factor = self.factor / scale
+        factor = self.factor / self._scale(loss)
         above = [*([] if factor == 1 else [f"{factor:g}"]), *([] if self.inverse else [symbol]), *self.times]
-        below = [*([symbol] if self.inverse else []), *self.per]
+        below = [*([symbol] if self.inverse else []), *self._per(loss)]
         fraction = " ".join(above) or "1"
         if below:
             fraction += f" / {below[0]}" if len(below) == 1 else f" / ({' '.join(below)})"
         return fraction
 
+    def _entries(self, n_outputs: int) -> dict[str, str]:
+        """Return the losses it goes with, each with the name under which `losses` holds it."""
+        return {
+            loss: name
+            for loss in LOSSES
+            for name in (loss, f"{loss} of {n_outputs}")
+            if name in (self.losses or LOSSES) and (n_outputs > 1 or loss != "cross_entropy")
+        }
 
-# Losses in units of torch's, which take (y - f)^2 without a 1/2.
+    def _scale(self, loss: str) -> float:
+        return 1.0 if self.losses is None else self.losses[loss]
+
+    def _per(self, loss: str) -> tuple[str, ...]:
+        averaged = not loss.startswith("cross_entropy")  # by torch, over outputs as well
+        return tuple(name for name in self.per if averaged or name != "n_outputs")
+
+
+# Losses in units of torch's, which take (y - f)^2 without a 1/2. One logit stands for two, w/2 and -w/2 of its
+# w, whose squares together are half of its own, and whose absolute values are its own.
 SQUARES = {"squared_error": 1.0}
 HALF_SQUARES = {"squared_error": 0.5}
-LOG = {"log_loss": 1.0}
+LOG = {"log_loss": 1.0, "cross_entropy of 2": 0.5}
+LOG_L1 = {"log_loss": 1.0, "cross_entropy of 2": 1.0}
+LOG_AS_WRITTEN = {"cross_entropy": 1.0, "log_loss": 1.0}
+SOFTMAX, SOFTMAX_L1 = {"cross_entropy": 1.0, **LOG}, {"cross_entropy": 1.0, **LOG_L1}
 HINGES = {"squared_hinge": 1.0, "hinge": 1.0}
+TUBES = {"squared_epsilon_insensitive": 1.0, "epsilon_insensitive": 1.0}
 
 # Coupled: optimizers of torch that add weight_decay * parameter to the gradient. (So does ASGD, beside a
 # decay of its own, lambd, that stays.)
 COUPLED = ("SGD", "Adadelta", "Adagrad", "Adam", "Adamax", "NAdam", "RAdam", "RMSprop")
 YOURS: dict[str, Any] = {"bias": "decayed", "bias_is_a_choice": True}
 WRITTEN: dict[str, Any] = {"bias": "free", "bias_is_a_choice": True}
+ADAMS: dict[str, Any] = {"penalty": "decoupled", "beside": "AdamW", **YOURS}
+LIONS: dict[str, Any] = {"penalty": "decoupled", "beside": "Lion", **YOURS}
+SUM: dict[str, Any] = {"per": ("n_samples", "n_outputs")}
+BATCH: dict[str, Any] = {"per": ("batch_size", "n_outputs")}
+MEAN: dict[str, Any] = {"per": ("n_outputs",)}  # over rows, of what is summed over outputs
+C_SUM: dict[str, Any] = {"inverse": True, **SUM}
+L1_PART: dict[str, Any] = {"penalty": "l1", "times": ("l1_ratio",)}
+L2_PART: dict[str, Any] = {"times": ("(1 - l1_ratio)",)}
+LEAVES: dict[str, Any] = {"losses": HALF_SQUARES, "bias": "none", **SUM}
 ROSETTA: dict[str, Any] = {"check": "make rosetta"}
 
 _KNOBS = [
     Knob("reference.lambda", "mean loss + (lambda/2) |w|^2", bias="either"),
     Knob("reference.l1", "mean loss + l1 |w|_1", "l1", bias="either"),
-    Knob("textbook.logistic.lambda", "(1/m) [sum loss + (lambda/2) |w|^2]", losses=LOG, per=("n_samples",), **WRITTEN),
-    Knob("textbook.linear.lambda", "(1/2m) [sum (y - f)^2 + lambda |w|^2]", losses=HALF_SQUARES, per=("n_samples",), **WRITTEN),
+    Knob("reference.l21", "mean loss + l21 |w|_21", "l21", bias="either"),
+    Knob("textbook.logistic.lambda", "(1/m) [sum loss + (lambda/2) |w|^2]", losses=LOG_AS_WRITTEN, **SUM, **WRITTEN),
+    Knob("textbook.linear.lambda", "(1/2m) [sum (y - f)^2 + lambda |w|^2]", losses=HALF_SQUARES, **SUM, **WRITTEN),
     Knob("written.l2 (with 1/2)", "mean loss + (l2/2) |w|^2", **WRITTEN),
     Knob("written.l2 (no 1/2)", "mean loss + l2 |w|^2", factor=2.0, **WRITTEN),
     Knob("written.l1", "mean loss + l1 |w|_1", "l1", **WRITTEN),
     # PyTorch
     *(Knob(f"torch.{name}.weight_decay", "gradient of the mean loss + weight_decay w", **YOURS) for name in COUPLED),
-    *(Knob(f"torch.{name}.weight_decay (sum)", "gradient of the summed loss + weight_decay w", per=("batch_size",), **YOURS) for name in COUPLED),
-    Knob("torch.AdamW.weight_decay", "w *= 1 - lr weight_decay, then Adam's step", "decoupled", **YOURS),
-    *(Knob(f"torch.{name}.weight_decay (decoupled)", f"w *= 1 - lr weight_decay, then {name}'s step", "decoupled", **YOURS) for name in ("Adam", "NAdam", "RAdam")),
-    Knob("torch.Adafactor.weight_decay", "w *= 1 - lr weight_decay, then Adafactor's step", "decoupled", **YOURS),
-    Knob("torch.Muon.weight_decay", "w *= 1 - lr weight_decay, then Muon's step", "decoupled", bias="none"),
-    # the course, and the paper
+    *(Knob(f"torch.{name}.weight_decay (sum)", "gradient of the summed loss + weight_decay w", **BATCH, **YOURS) for name in COUPLED),
+    Knob("torch.AdamW.weight_decay", "w *= 1 - lr weight_decay, then Adam's step", **ADAMS),
+    *(Knob(f"torch.{name}.weight_decay (decoupled)", f"w *= 1 - lr weight_decay, then {name}'s step", **ADAMS) for name in ("Adam", "NAdam", "RAdam")),
+    Knob("torch.Adafactor.weight_decay", "w -= Adafactor's step + lr weight_decay w", "decoupled", "Adafactor", **YOURS),
+    Knob("torch.Muon.weight_decay", "w *= 1 - lr weight_decay, then Muon's step", "decoupled", "Muon", bias="none"),
+    # the course, and the papers
     Knob("course_lib.SGDW.weight_decay", "w *= 1 - lr weight_decay, then SGD's step", times=(NET_MOMENTUM,), **YOURS),
     Knob("course_lib.SGDW.weight_decay (without lr)", "w *= 1 - weight_decay, then SGD's step", times=(NET_MOMENTUM,), per=("lr",), **YOURS),
     Knob("course_lib.ProximalSGD.weight_decay (l2)", "SGD's step, then w /= 1 + lr weight_decay", **YOURS),
     Knob("course_lib.ProximalSGD.weight_decay (l1)", "SGD's step, then |w| -= lr weight_decay, down to 0", "l1", **YOURS),
-    Knob("paper.SGDW.lambda", "w -= momentum's step + eta lambda w", times=(NET_MOMENTUM,), per=("lr",), **YOURS),
-    Knob("paper.AdamW.lambda", "w -= Adam's step + eta lambda w", "decoupled", per=("lr",), **YOURS),
+    Knob("paper.SGDW.lambda", "w -= SGD's step + eta lambda w", times=(NET_MOMENTUM,), per=("lr",), **YOURS),
+    Knob("paper.AdamW.lambda", "w -= Adam's step + eta lambda w", per=("lr",), **ADAMS),
+    Knob("paper.Lion.lambda", "w -= Lion's step + lr lambda w", **LIONS),
     # scikit-learn
-    Knob("sklearn.Ridge.alpha", "sum (y - f)^2 + alpha |w|^2", losses=SQUARES, factor=2.0, per=("n_samples",)),
-    Knob("sklearn.Lasso.alpha", "(1/2n) sum (y - f)^2 + alpha |w|_1", "l1", HALF_SQUARES),
-    Knob("sklearn.ElasticNet.alpha (l2 part)", "(1/2n) sum (y - f)^2 + alpha (1 - l1_ratio)/2 |w|^2 + ...", losses=HALF_SQUARES, times=("(1 - l1_ratio)",)),
-    Knob("sklearn.ElasticNet.alpha (l1 part)", "(1/2n) sum (y - f)^2 + alpha l1_ratio |w|_1 + ...", "l1", HALF_SQUARES, times=("l1_ratio",)),
-    Knob("sklearn.LogisticRegression.C", "C sum loss + |w|^2 / 2", losses=LOG, inverse=True, per=("n_samples",)),
-    Knob("sklearn.LogisticRegression.C (l1)", "C sum loss + |w|_1", "l1", LOG, inverse=True, per=("n_samples",)),
-    Knob("sklearn.LogisticRegression.C (liblinear)", "C sum loss + |(w, b)|^2 / 2", losses=LOG, inverse=True, per=("n_samples",), bias="decayed"),
-    Knob("sklearn.LinearSVC.C", "C sum loss + |(w, b)|^2 / 2", losses=HINGES, inverse=True, per=("n_samples",), bias="decayed"),
-    Knob("sklearn.SGDClassifier.alpha", "mean loss + (alpha/2) |w|^2", losses={**LOG, **HINGES}, tolerance=2e-2),
-    Knob("sklearn.SGDRegressor.alpha", "mean (y - f)^2 / 2 + (alpha/2) |w|^2", losses=HALF_SQUARES, tolerance=1e-3),
-    Knob("sklearn.MLPClassifier.alpha", "mean loss + (alpha / 2 batch_size) |w|^2", losses=LOG, per=("batch_size",), tolerance=1e-6),
-    Knob("sklearn.MLPRegressor.alpha", "mean (y - f)^2 / 2 + (alpha / 2 batch_size) |w|^2", losses=HALF_SQUARES, per=("batch_size",), tolerance=1e-6),
-    # Keras, optax, timm
+    Knob("sklearn.Ridge.alpha", "sum (y - f)^2 + alpha |w|^2", losses=SQUARES, factor=2.0, **SUM),
+    Knob("sklearn.RidgeClassifier.alpha", "sum (y - f)^2 + alpha |w|^2, y = -1 or 1", losses=SQUARES, factor=2.0, **SUM),
+    Knob("sklearn.Lasso.alpha", "(1/2n) sum (y - f)^2 + alpha |w|_1", "l1", losses=HALF_SQUARES, **MEAN),
+    Knob("sklearn.ElasticNet.alpha (l2 part)", "(1/2n) sum (y - f)^2 + alpha (1 - l1_ratio)/2 |w|^2 + ...", losses=HALF_SQUARES, **L2_PART, **MEAN),
+    Knob("sklearn.ElasticNet.alpha (l1 part)", "(1/2n) sum (y - f)^2 + alpha l1_ratio |w|_1 + ...", losses=HALF_SQUARES, **L1_PART, **MEAN),
+    Knob("sklearn.MultiTaskLasso.alpha", "(1/2n) sum (y - f)^2 + alpha |w|_21", "l21", losses=HALF_SQUARES, **MEAN),
+    Knob("sklearn.LogisticRegression.C", "C sum loss + |w|^2 / 2", losses=SOFTMAX, **C_SUM),
+    Knob("sklearn.LogisticRegression.C (l1)", "C sum loss + |w|_1", "l1", losses=SOFTMAX_L1, **C_SUM),
+    Knob("sklearn.LogisticRegression.C (l2 part)", "C sum loss + (1 - l1_ratio)/2 |w|^2 + ...", losses=SOFTMAX, **L2_PART, **C_SUM),
+    Knob("sklearn.LogisticRegression.C (l1 part)", "C sum loss + l1_ratio |w|_1 + ...", losses=SOFTMAX_L1, **L1_PART, **C_SUM),
+    Knob("sklearn.LogisticRegression.C (liblinear)", "C sum loss + |(w, b)|^2 / 2", losses=LOG, bias="decayed", **C_SUM),
+    Knob("sklearn.LogisticRegression.C (liblinear, l1)", "C sum loss + |(w, b)|_1", "l1", losses=LOG_L1, bias="decayed", **C_SUM),
+    Knob("sklearn.LinearSVC.C", "C sum loss + |(w, b)|^2 / 2", losses=HINGES, bias="decayed", **C_SUM),
+    Knob("sklearn.LinearSVC.C (l1)", "C sum loss + |(w, b)|_1", "l1", losses={"squared_hinge": 1.0}, bias="decayed", **C_SUM),
+    Knob("sklearn.LinearSVR.C", "C sum loss + |(w, b)|^2 / 2", losses=TUBES, bias="decayed", **C_SUM),
+    Knob("sklearn.SVC.C", "C sum loss + |w|^2 / 2, of each pair of classes", losses={"hinge of 1": 1.0}, inverse=True, per=("n_samples",), tolerance=1e-6),
+    Knob("sklearn.SVR.C", "C sum loss + |w|^2 / 2", losses={"epsilon_insensitive": 1.0}, tolerance=1e-6, **C_SUM),
+    Knob("sklearn.SGDClassifier.alpha", "(1/n) sum loss + (alpha/2) |w|^2", losses={**LOG, **HINGES}, tolerance=5e-3, **MEAN),
+    Knob("sklearn.SGDClassifier.alpha (l1)", "(1/n) sum loss + alpha |w|_1, unless averaged", "l1", losses={**LOG_L1, **HINGES}, tolerance=5e-3, **MEAN),
+    Knob("sklearn.SGDClassifier.alpha (l2 part)", "(1/n) sum loss + alpha (1 - l1_ratio)/2 |w|^2 + ..., unless averaged", losses={**LOG, **HINGES}, tolerance=5e-3, **L2_PART, **MEAN),
+    Knob("sklearn.SGDClassifier.alpha (l1 part)", "(1/n) sum loss + alpha l1_ratio |w|_1 + ..., unless averaged", losses={**LOG_L1, **HINGES}, tolerance=5e-3, **L1_PART, **MEAN),
+    Knob("sklearn.SGDRegressor.alpha", "(1/2n) sum (y - f)^2 + (alpha/2) |w|^2", losses=HALF_SQUARES, tolerance=1e-3, **MEAN),
+    Knob("sklearn.SGDRegressor.alpha (l1)", "(1/2n) sum (y - f)^2 + alpha |w|_1, unless averaged", "l1", losses=HALF_SQUARES, tolerance=1e-3, **MEAN),
+    Knob("sklearn.SGDRegressor.alpha (l2 part)", "(1/2n) sum (y - f)^2 + alpha (1 - l1_ratio)/2 |w|^2 + ..., unless averaged", losses=HALF_SQUARES, tolerance=1e-3, **L2_PART, **MEAN),
+    Knob("sklearn.SGDRegressor.alpha (l1 part)", "(1/2n) sum (y - f)^2 + alpha l1_ratio |w|_1 + ..., unless averaged", losses=HALF_SQUARES, tolerance=1e-3, **L1_PART, **MEAN),
+    Knob("sklearn.MLPClassifier.alpha", "(1/b) [sum loss + (alpha/2) |w|^2] of a batch", losses=SOFTMAX, tolerance=1e-6, **BATCH),
+    Knob("sklearn.MLPRegressor.alpha", "(1/2b) [sum (y - f)^2 + alpha |w|^2] of a batch, by sgd or adam", losses=HALF_SQUARES, tolerance=1e-6, **BATCH),
+    # of several outputs, the loss that lbfgs compares is not the one whose gradient it follows
+    Knob("sklearn.MLPRegressor.alpha (lbfgs)", "(1/2n) [sum (y - f)^2 + alpha |w|^2], of one output", losses={"squared_error of 1": 0.5}, per=("n_samples",), tolerance=1e-6),
+    # Keras, optax, timm, pytorch-optimizer
     Knob("keras.L2.l2", "mean loss + l2 |w|^2", factor=2.0, **WRITTEN, tolerance=1e-6, **ROSETTA),
     Knob("keras.L1.l1", "mean loss + l1 |w|_1", "l1", **WRITTEN, tolerance=1e-6, **ROSETTA),
     Knob("keras.SGD.weight_decay", "w -= lr weight_decay w, then SGD's step", times=(NET_MOMENTUM,), **YOURS, tolerance=1e-6, **ROSETTA),
-    Knob("keras.AdamW.weight_decay", "w -= lr weight_decay w, then Adam's step", "decoupled", **YOURS, tolerance=1e-6, **ROSETTA),
+    Knob("keras.AdamW.weight_decay", "w -= lr weight_decay w, then Adam's step", **ADAMS, tolerance=1e-6, **ROSETTA),
+    Knob("keras.Lion.weight_decay", "w -= lr weight_decay w, then Lion's step", **LIONS, tolerance=1e-6, **ROSETTA),
     Knob("optax.add_decayed_weights.weight_decay", "gradient of the mean loss + weight_decay w, before sgd", **YOURS, **ROSETTA),
-    Knob("optax.adamw.weight_decay", "Adam's step, and w -= lr weight_decay w", "decoupled", **YOURS, **ROSETTA),
+    Knob("optax.adamw.weight_decay", "Adam's step, and w -= lr weight_decay w", **ADAMS, **ROSETTA),
+    Knob("optax.lion.weight_decay", "Lion's step, and w -= lr weight_decay w", **LIONS, **ROSETTA),
     Knob("timm.SGDW.weight_decay", "w *= 1 - lr weight_decay, then SGD's step", times=(NET_MOMENTUM,), **YOURS, **ROSETTA),
+    Knob("timm.Lion.weight_decay", "w *= 1 - lr weight_decay, then Lion's step", **LIONS, **ROSETTA),
+    Knob("pytorch_optimizer.Lion.weight_decay", "w *= 1 - lr weight_decay, then Lion's step", **LIONS, **ROSETTA),
     # boosting: w are the values of the leaves, or of a linear booster
-    Knob("xgboost.gbtree.lambda", "sum (y - f)^2 / 2 + (lambda/2) |leaves|^2", losses=HALF_SQUARES, per=("n_samples",), bias="none", tolerance=1e-6, **ROSETTA),
-    Knob("xgboost.gbtree.alpha", "sum (y - f)^2 / 2 + alpha |leaves|_1", "l1", HALF_SQUARES, per=("n_samples",), bias="none", tolerance=1e-6, **ROSETTA),
-    Knob("xgboost.gblinear.lambda", "mean loss + (lambda/2) |w|^2, squares halved", losses={**HALF_SQUARES, **LOG}, tolerance=2e-5, **ROSETTA),
-    Knob("lightgbm.lambda_l2", "sum (y - f)^2 / 2 + (lambda_l2/2) |leaves|^2", losses=HALF_SQUARES, per=("n_samples",), bias="none", tolerance=1e-7, **ROSETTA),
-    Knob("lightgbm.lambda_l1", "sum (y - f)^2 / 2 + lambda_l1 |leaves|_1", "l1", HALF_SQUARES, per=("n_samples",), bias="none", tolerance=1e-7, **ROSETTA),
+    Knob("xgboost.gbtree.lambda", "sum (y - f)^2 / 2 + (lambda/2) |leaves|^2", tolerance=1e-6, **LEAVES, **ROSETTA),
+    Knob("xgboost.gbtree.alpha", "sum (y - f)^2 / 2 + alpha |leaves|_1", "l1", tolerance=1e-6, **LEAVES, **ROSETTA),
+    Knob("xgboost.gblinear.lambda", "(1/n) sum loss + (lambda/2) |w|^2, squares halved", losses={**HALF_SQUARES, **LOG}, tolerance=2e-5, **MEAN, **ROSETTA),
+    Knob("lightgbm.lambda_l2", "sum (y - f)^2 / 2 + (lambda_l2/2) |leaves|^2", tolerance=1e-7, **LEAVES, **ROSETTA),
+    Knob("lightgbm.lambda_l1", "sum (y - f)^2 / 2 + lambda_l1 |leaves|_1", "l1", tolerance=1e-7, **LEAVES, **ROSETTA),
     # statistics
-    Knob("statsmodels.OLS.alpha (L1_wt=0)", "(1/2n) sum (y - f)^2 + (alpha/2) |w|^2", losses=HALF_SQUARES, **YOURS, **ROSETTA),
-    Knob("statsmodels.OLS.alpha (L1_wt=1)", "(1/2n) sum (y - f)^2 + alpha |w|_1", "l1", HALF_SQUARES, **YOURS, **ROSETTA),
-    Knob("statsmodels.GLM.alpha (L1_wt=0)", "-loglike / n + (alpha/2) |w|^2", losses=LOG, **YOURS, tolerance=2e-4, **ROSETTA),
-    Knob("statsmodels.Logit.alpha (l1)", "-loglike + alpha |w|_1", "l1", LOG, per=("n_samples",), **YOURS, tolerance=1e-6, **ROSETTA),
-    Knob("glmnet.gaussian.lambda (l2 part)", "(1/2n) sum (y - f)^2 + lambda (1 - l1_ratio)/2 |w|^2 + ..., y in units of its deviation", losses=HALF_SQUARES, times=("(1 - l1_ratio)",), per=("target_std",), **ROSETTA),
-    Knob("glmnet.gaussian.lambda (l1 part)", "(1/2n) sum (y - f)^2 + lambda l1_ratio |w|_1 + ...", "l1", HALF_SQUARES, times=("l1_ratio",), **ROSETTA),
-    Knob("glmnet.binomial.lambda (l2 part)", "mean loss + lambda (1 - l1_ratio)/2 |w|^2 + ...", losses=LOG, times=("(1 - l1_ratio)",), **ROSETTA),
-    Knob("glmnet.binomial.lambda (l1 part)", "mean loss + lambda l1_ratio |w|_1 + ...", "l1", LOG, times=("l1_ratio",), **ROSETTA),
+    Knob("statsmodels.OLS.alpha (L1_wt=0)", "(1/2n) sum (y - f)^2 + (alpha/2) |(w, b)|^2", losses=HALF_SQUARES, **MEAN, **YOURS, **ROSETTA),
+    Knob("statsmodels.OLS.alpha (L1_wt=1)", "(1/2n) sum (y - f)^2 + alpha |(w, b)|_1", "l1", losses=HALF_SQUARES, **MEAN, **YOURS, **ROSETTA),
+    Knob("statsmodels.GLM.alpha (L1_wt=0)", "-loglike / n + (alpha/2) |(w, b)|^2", losses=LOG, **MEAN, **YOURS, tolerance=2e-4, **ROSETTA),
+    Knob("statsmodels.Logit.alpha (l1)", "-loglike + alpha |(w, b)|_1", "l1", losses=LOG_L1, **SUM, **YOURS, tolerance=1e-6, **ROSETTA),
+    Knob("glmnet.gaussian.lambda (l2 part)", "(1/2n) sum (y - f)^2 + lambda (1 - l1_ratio)/(2 target_std) |w|^2 + ...", losses={"squared_error of 1": 0.5}, **L2_PART, per=("target_std",), **ROSETTA),
+    Knob("glmnet.gaussian.lambda (l1 part)", "(1/2n) sum (y - f)^2 + lambda l1_ratio |w|_1 + ...", losses={"squared_error of 1": 0.5}, **L1_PART, **ROSETTA),
+    Knob("glmnet.binomial.lambda (l2 part)", "(1/n) sum loss + lambda (1 - l1_ratio)/2 |w|^2 + ...", losses=LOG, **L2_PART, **MEAN, **ROSETTA),
+    Knob("glmnet.binomial.lambda (l1 part)", "(1/n) sum loss + lambda l1_ratio |w|_1 + ...", losses=LOG_L1, **L1_PART, **MEAN, **ROSETTA),
 ]  # fmt: skip
 
-KNOBS = MappingProxyType({knob.name: knob for knob in _KNOBS})
+KNOBS: Mapping[str, Knob] = _ReadOnly({knob.name: knob for knob in _KNOBS})
 """Every knob that `convert` knows, by name."""
 
 
@@ -182,8 +285,9 @@ def convert(
     *,
     loss: str | None = None,
     decay_bias: bool | None = None,
-    n_samples: int | None = None,
-    batch_size: int | None = None,
+    n_samples: float | None = None,
+    n_outputs: int = 1,
+    batch_size: float | None = None,
     lr: float | None = None,
     momentum: float = 0.0,
     dampening: float = 0.0,
@@ -192,25 +296,31 @@ def convert(
 ) -> float:
     r"""Return the value of one knob that means what a value of another means.
 
-    Both sides then have the same minimum, or, for a decoupled decay, the same point of rest; the way
+    Both sides then have the same minimum, or, for a decoupled decay, the same shrinking a step; the way
     there may differ. The convention of each knob (is there a 1/2, is it multiplied by lr, is the bias
     in) is in `KNOBS`.
 
     Parameters
     ----------
     value : float
-        Of the source's knob; at least 0, and above 0 where it or the result is an inverse such as C.
+        Of the source's knob; at least 0. For an inverse such as C it is above 0, and infinity stands for no
+        penalty (scikit-learn's ``penalty=None``), as 0 does elsewhere.
     source, target : str
         Names of `KNOBS`.
     loss : str, optional
-        Such as "squared_error" or "log_loss"; needed only where both knobs go with several losses
-        and the answer depends on it.
+        "squared_error", "log_loss", "cross_entropy" (over as many logits as `n_outputs`), "squared_hinge",
+        "hinge", "squared_epsilon_insensitive" or "epsilon_insensitive"; needed only where both knobs go
+        with several and the answer depends on it. Another loss of which torch takes the mean over rows and
+        outputs is like "squared_error" where both knobs go with any.
     decay_bias : bool, optional
         Whether the bias is decayed, on both sides. When None, each knob does what it does by default,
         and the two defaults have to agree.
-    n_samples : int, optional
-        Rows of the data set.
-    batch_size : int, optional
+    n_samples : float, optional
+        Rows of the data set. With sample or class weights: what the mean loss divides by, the sum of the
+        weights or the rows. See the notes.
+    n_outputs : int, default=1
+        Outputs of the model. A library that fits them one by one gets the same value for each.
+    batch_size : float, optional
         Rows whose losses are put together before a step: `n_samples` in full batch.
     lr : float, optional
         The learning rate of a decay that it does not multiply.
@@ -230,15 +340,27 @@ def convert(
     ------
     ValueError
         If a name is unknown (the message lists those known, and the nearest), a quantity that the
-        conversion needs is missing or out of range, or no conversion exists: L1 to L2, a decay beside
-        an adaptive step to a penalty, another loss, a decayed bias to a free one.
+        conversion needs is missing or out of range, or no conversion exists: L1 to L2, a decoupled decay
+        to a penalty or to one beside another kind of step, another loss, a decayed bias to a free one.
     TypeError
         If an argument is of the wrong type.
 
+    Notes
+    -----
+    Weighted means are not all alike. torch's cross_entropy divides by the sum of its weights, and so do
+    scikit-learn's Lasso, ElasticNet and MLP, XGBoost's gblinear and glmnet. torch's binary_cross_entropy,
+    with weight or pos_weight, divides by the rows, and so do SGDClassifier and SGDRegressor. Knobs beside a
+    sum of losses, such as C or Ridge's alpha, go with both: `n_samples` is what the other side divides by.
+    Where the two sides divide by different numbers, scale the weights to a mean of 1 first.
+
+    Two logits with the cross-entropy are one logit with the log loss, if nothing but their own weights is
+    decayed: with a hidden layer, an L2 knob would have to differ between the layers.
+
     References
     ----------
-    I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019; for the libraries,
-    their documentation and source, each fitted against the reference by the knob's check.
+    I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019; X. Chen et al.,
+    "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023 (Lion); for the libraries, their
+    documentation and source, each fitted against the reference by the knob's check.
 
     Examples
     --------
@@ -247,20 +369,39 @@ def convert(
     4.0
     >>> convert(0.5, "sklearn.LogisticRegression.C", "reference.lambda", n_samples=80)
     0.025
+    >>> two_logits = {"loss": "cross_entropy", "n_outputs": 2}
+    >>> convert(0.5, "sklearn.LogisticRegression.C", "reference.lambda", n_samples=80, **two_logits)
+    0.05
     >>> convert(0.125, "torch.SGD.weight_decay", "course_lib.SGDW.weight_decay", momentum=0.5)
     0.25
     """
     source, target = _knob("source", source), _knob("target", target)
-    value = _checks.number("value", value, strict=source.inverse or target.inverse)
-    quantities = _quantities(n_samples, batch_size, lr, momentum, dampening, l1_ratio, target_std)
+    value = _value(source, value)
+    n_outputs = _checks.count("n_outputs", n_outputs)
+    quantities = _quantities(n_samples, n_outputs, batch_size, lr, momentum, dampening, l1_ratio, target_std)
     _check_penalties(source, target)
     _check_bias(source, target, decay_bias)
-    loss = _loss(source, target, loss)
-    weight = _power(source, value) * _rate(source, loss, quantities)
-    rate = _rate(target, loss, quantities)
-    if rate == 0:
+    loss = _loss(source, target, loss, n_outputs, quantities)
+    theirs, ours = (_rate(knob, loss, n_outputs, quantities) for knob in (source, target))
+    if ours == 0:
         raise ValueError(f"target: {target.name} = {target.formula} is 0 here, whatever its value")
-    return _checks.number("value, converted,", _power(target, weight / rate), strict=target.inverse)
+    if theirs == 0 or value == _nothing(source):
+        return _nothing(target)
+    converted = _power(target, _power(source, value) * theirs / ours)
+    names = dict.fromkeys(name for knob in (source, target) for name in (*knob.times, *knob._per(loss)))
+    told = f" by {', '.join(names)}" if names else ""
+    return _checks.number(f"value, converted{told},", converted, strict=True)
+
+
+def _nothing(knob: Knob) -> float:
+    """Return the value of a knob that stands for no penalty."""
+    return math.inf if knob.inverse else 0.0
+
+
+def _value(knob: Knob, value: float) -> float:
+    if knob.inverse and isinstance(value, Real) and value == math.inf:
+        return math.inf
+    return _checks.number("value", value, strict=knob.inverse)
 
 
 def _power(knob: Knob, value: float) -> float:
@@ -270,27 +411,29 @@ def _power(knob: Knob, value: float) -> float:
     return 1 / value if value else math.inf
 
 
-def _rate(knob: Knob, loss: str, quantities: Mapping[str, float | None]) -> float:
+def _rate(knob: Knob, loss: str, n_outputs: int, quantities: Mapping[str, float | None]) -> float:
     """Return the lambda of a knob whose value is 1."""
-    rate = knob.factor / _scale(knob, loss)
+    entry = knob._entries(n_outputs)[loss]
+    rate = knob.factor / knob._scale(entry)
     for name in knob.times:
-        rate *= _quantity(knob, name, quantities)
-    for name in knob.per:
-        rate /= _quantity(knob, name, quantities)
+        rate *= _quantity(knob, name, entry, quantities)
+    for name in knob._per(entry):
+        rate /= _quantity(knob, name, entry, quantities)
     return rate
 
 
-def _quantity(knob: Knob, name: str, quantities: Mapping[str, float | None]) -> float:
+def _quantity(knob: Knob, name: str, entry: str, quantities: Mapping[str, float | None]) -> float:
     quantity = quantities[name]
     if quantity is None:
         argument = "l1_ratio" if "l1_ratio" in name else name
-        raise ValueError(f"{argument} is needed: {knob.name} stands for lambda = {knob.formula}")
+        raise ValueError(f"{argument} is needed: {knob.name} stands for lambda = {knob._formula(entry)}")
     return quantity
 
 
 def _quantities(
-    n_samples: int | None,
-    batch_size: int | None,
+    n_samples: float | None,
+    n_outputs: int,
+    batch_size: float | None,
     lr: float | None,
     momentum: float,
     dampening: float,
@@ -299,14 +442,15 @@ def _quantities(
 ) -> dict[str, float | None]:
     momentum, dampening = _share("momentum", momentum, below=1), _share("dampening", dampening, below=1)
     l1_ratio = None if l1_ratio is None else _share("l1_ratio", l1_ratio)
+    sizes = {"n_samples": n_samples, "batch_size": batch_size, "lr": lr, "target_std": target_std}
     return {
-        "n_samples": None if n_samples is None else _checks.count("n_samples", n_samples),
-        "batch_size": None if batch_size is None else _checks.count("batch_size", batch_size),
-        "lr": None if lr is None else _checks.number("lr", lr, strict=True),
+        name: None if size is None else _checks.number(name, size, strict=True)
+        for name, size in sizes.items()
+    } | {
+        "n_outputs": n_outputs,
         NET_MOMENTUM: (1 - momentum) / (1 - dampening) if momentum else 1.0,  # torch dampens momentum only
         "l1_ratio": l1_ratio,
         "(1 - l1_ratio)": None if l1_ratio is None else 1 - l1_ratio,
-        "target_std": None if target_std is None else _checks.number("target_std", target_std, strict=True),
     }
 
 
@@ -333,13 +477,17 @@ def _knob(argument: str, name: str) -> Knob:
 
 
 def _check_penalties(source: Knob, target: Knob) -> None:
-    if source.penalty == target.penalty:
+    if (source.penalty, source.beside) == (target.penalty, target.beside):
         return
-    if "decoupled" in (source.penalty, target.penalty):
-        decoupled = source if source.penalty == "decoupled" else target
-        why = f"{decoupled.name} decays beside an adaptive step, which minimizes no mean loss + penalty"
+    if source.beside and target.beside:
+        why = f"one decays beside {STEPS[source.beside]}, the other beside {STEPS[target.beside]}"
+    elif source.beside or target.beside:
+        decoupled = source if source.beside else target
+        step = STEPS[decoupled.beside]
+        why = f"{decoupled.name} decays beside {step}, which minimizes no mean loss + penalty"
     else:
-        why = "one penalizes |w|, the other its square"
+        one, other = sorted((source.penalty, target.penalty), key=list(PENALIZED).index)
+        why = f"one penalizes {PENALIZED[one]}, the other {PENALIZED[other]}"
     raise ValueError(f"no conversion from source {source.name} to target {target.name}: {why}")
 
 
@@ -361,27 +509,25 @@ def _check_bias(source: Knob, target: Knob, decay_bias: bool | None) -> None:
         )
 
 
-def _loss(source: Knob, target: Knob, loss: str | None) -> str:
+def _loss(
+    source: Knob, target: Knob, loss: str | None, n_outputs: int, quantities: Mapping[str, float | None]
+) -> str:
     if loss is not None and not isinstance(loss, str):
         raise TypeError(f"loss must be a string, got {loss!r}")
-    if source.losses is None and target.losses is None:
-        return "any"
-    theirs = [knob.losses for knob in (source, target) if knob.losses is not None]
-    possible = [name for name in theirs[0] if name in theirs[-1]]
+    if loss == "cross_entropy" and n_outputs == 1:
+        raise ValueError("n_outputs must be at least 2 for cross_entropy, got 1")
+    possible = [name for name in source._entries(n_outputs) if name in target._entries(n_outputs)]
     if not possible:
+        theirs, ours = (" or ".join(knob.losses or ["any"]) for knob in (source, target))
         raise ValueError(
-            f"no conversion from source {source.name} to target {target.name}: they minimize different "
-            f"losses, {' or '.join(theirs[0])} and {' or '.join(theirs[-1])}"
+            f"no conversion from source {source.name} to target {target.name} with n_outputs={n_outputs}: "
+            f"they minimize different losses, {theirs} and {ours}"
         )
     if loss is None:
-        if len({_scale(source, name) / _scale(target, name) for name in possible}) > 1:
+        rates = [[_rate(knob, name, n_outputs, quantities) for knob in (source, target)] for name in possible]
+        if not all(math.isclose(rates[0][0] * ours, theirs * rates[0][1]) for theirs, ours in rates):
             raise ValueError(f"loss is needed, one of {', '.join(possible)}")
         return possible[0]
     if loss not in possible:
         raise ValueError(f"loss must be one of {', '.join(possible)} here, got {loss!r}")
     return loss
-
-
-def _scale(knob: Knob, loss: str) -> float:
-    """Return the size of a knob's loss in units of the reference's."""
-    return 1.0 if knob.losses is None else knob.losses[loss]

@@ -62,8 +62,8 @@ def norm(v):
 
 
 @oracle("conventions.convert")
-def _(result, value, n_samples, **_):
-    yield result, exact(value) * 2 / n_samples
+def _(result, value, n_samples, n_outputs, **_):
+    yield result, exact(value) * 2 / (exact(n_samples) * n_outputs)
 
 
 @oracle("data.separable")

@@ -143,11 +143,11 @@ CASES = [
     *bad("conventions.convert", "loss", TypeError, 1, True),
     *bad("conventions.convert", "decay_bias", ValueError, True),
     *bad("conventions.convert", "decay_bias", TypeError, 0, "yes"),
-    *not_a_count("conventions.convert", "n_samples", 0, -1, None),
-    *not_a_count("conventions.convert", "batch_size", 0, -1),
+    *bad("conventions.convert", "n_samples", ValueError, None),
+    *not_a_count("conventions.convert", "n_outputs", 0, -1),
     *(
         case
-        for size in ("lr", "target_std")
+        for size in ("n_samples", "batch_size", "lr", "target_std")
         for case in (
             *bad("conventions.convert", size, ValueError, 0.0, -1.0, NAN, INF),
             *bad("conventions.convert", size, TypeError, True, "1", [1.0]),

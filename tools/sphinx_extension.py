@@ -171,9 +171,19 @@ def knob_cells(knob, records):
     off_by = f"≤ {power_of_ten(knob.tolerance)}"
     if knob.name in records:
         off_by = power_of_ten(records[knob.name]["difference"])
-    kind = {"l2": "", "l1": " (l1)", "decoupled": " (AdamW's)"}[knob.penalty]
+    kind = {"l2": "", "decoupled": f" ({knob.beside}'s)"}.get(knob.penalty, f" ({knob.penalty})")
     bias = f"{knob.bias}\\*" if knob.bias_is_a_choice else knob.bias
-    return f"`{knob.formula}`{kind}", bias, off_by, f"`{knob.objective}`"
+    return formulas(knob) + kind, bias, off_by, f"`{knob.objective}`"
+
+
+def formulas(knob):
+    """Return the formulas of a knob, each with its losses where they differ, or need a number of outputs."""
+    losses = {}
+    for loss, formula in knob.formulas.items():
+        losses.setdefault(formula, []).append(loss)
+    if len(losses) == 1 and not any(" of " in loss for loss in knob.formulas):
+        return f"`{knob.formula}`"
+    return "; ".join(f"{', '.join(names)}: `{formula}`" for formula, names in losses.items())
 
 
 def power_of_ten(number):
