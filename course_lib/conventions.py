@@ -78,11 +78,11 @@ class Knob:
         "decoupled" stands for decay beside a step that is not the gradient's, which minimizes no such J.
         Decoupled decay beside SGD is "l2", by the point where it comes to rest.
     beside : {"", "AdamW", "Lion", "Muon", "Adafactor"}
-        Whose step a decoupled decay stands beside. The same decay comes to rest elsewhere beside another.
+        Whose step a decoupled decay stands beside. Beside another, the same decay is stronger or weaker.
     losses : mapping of str to float, optional
         The losses it goes with, each with its size in units of the reference's (1/2 for a halved
-        square); "of 1" or "of 2" after a name: with as many outputs. None: any loss, in the reference's
-        own units.
+        square, or where one logit stands for two); "of 1" or "of 2" after a name: with as many outputs.
+        None: any loss, in the reference's own units.
     factor : float
     inverse : bool
     times, per : tuple of str
@@ -170,8 +170,8 @@ SQUARES = {"squared_error": 1.0}
 HALF_SQUARES = {"squared_error": 0.5}
 LOG = {"log_loss": 1.0, "cross_entropy of 2": 0.5}
 LOG_L1 = {"log_loss": 1.0, "cross_entropy of 2": 1.0}
-LOG_AS_WRITTEN = {"cross_entropy": 1.0, "log_loss": 1.0}
-SOFTMAX, SOFTMAX_L1 = {"cross_entropy": 1.0, **LOG}, {"cross_entropy": 1.0, **LOG_L1}
+SOFTMAX = {"cross_entropy": 1.0, **LOG}
+SOFTMAX_L1 = AS_WRITTEN = {"cross_entropy": 1.0, "log_loss": 1.0}
 HINGES = {"squared_hinge": 1.0, "hinge": 1.0}
 TUBES = {"squared_epsilon_insensitive": 1.0, "epsilon_insensitive": 1.0}
 
@@ -195,7 +195,7 @@ _KNOBS = [
     Knob("reference.lambda", "mean loss + (lambda/2) |w|^2", bias="either"),
     Knob("reference.l1", "mean loss + l1 |w|_1", "l1", bias="either"),
     Knob("reference.l21", "mean loss + l21 |w|_21", "l21", bias="either"),
-    Knob("textbook.logistic.lambda", "(1/m) [sum loss + (lambda/2) |w|^2]", losses=LOG_AS_WRITTEN, **SUM, **WRITTEN),
+    Knob("textbook.logistic.lambda", "(1/m) [sum loss + (lambda/2) |w|^2]", losses=AS_WRITTEN, **SUM, **WRITTEN),
     Knob("textbook.linear.lambda", "(1/2m) [sum (y - f)^2 + lambda |w|^2]", losses=HALF_SQUARES, **SUM, **WRITTEN),
     Knob("written.l2 (with 1/2)", "mean loss + (l2/2) |w|^2", **WRITTEN),
     Knob("written.l2 (no 1/2)", "mean loss + l2 |w|^2", factor=2.0, **WRITTEN),
@@ -275,7 +275,10 @@ _KNOBS = [
 ]  # fmt: skip
 
 KNOBS: Mapping[str, Knob] = _ReadOnly({knob.name: knob for knob in _KNOBS})
-"""Every knob that `convert` knows, by name."""
+"""Every knob that `convert` knows, by name.
+
+:meta hide-value:
+"""
 
 
 def convert(
@@ -347,11 +350,12 @@ def convert(
 
     Notes
     -----
-    Weighted means are not all alike. torch's cross_entropy divides by the sum of its weights, and so do
-    scikit-learn's Lasso, ElasticNet and MLP, XGBoost's gblinear and glmnet. torch's binary_cross_entropy,
-    with weight or pos_weight, divides by the rows, and so do SGDClassifier and SGDRegressor. Knobs beside a
-    sum of losses, such as C or Ridge's alpha, go with both: `n_samples` is what the other side divides by.
-    Where the two sides divide by different numbers, scale the weights to a mean of 1 first.
+    Weighted means are not all alike. torch's cross_entropy and mse_loss divide by the sum of their weights,
+    and so do scikit-learn's Lasso, ElasticNet and MLP, XGBoost's gblinear and glmnet. torch's
+    binary_cross_entropy, with weight or pos_weight, divides by the rows, and so do SGDClassifier and
+    SGDRegressor. Knobs beside a sum of losses, such as C or Ridge's alpha, go with both: `n_samples` is what
+    the other side divides by. Where the two sides divide by different numbers, scale the weights to a mean
+    of 1 first.
 
     Two logits with the cross-entropy are one logit with the log loss, if nothing but their own weights is
     decayed: with a hidden layer, an L2 knob would have to differ between the layers.
@@ -480,7 +484,8 @@ def _check_penalties(source: Knob, target: Knob) -> None:
     if (source.penalty, source.beside) == (target.penalty, target.beside):
         return
     if source.beside and target.beside:
-        why = f"one decays beside {STEPS[source.beside]}, the other beside {STEPS[target.beside]}"
+        theirs, ours = STEPS[source.beside], STEPS[target.beside]
+        why = f"one decays beside {theirs}, the other beside {ours}, where the same decay is not as strong"
     elif source.beside or target.beside:
         decoupled = source if source.beside else target
         step = STEPS[decoupled.beside]

@@ -15,7 +15,7 @@ from sklearn.linear_model import Lasso, Ridge
 from course_lib import optimizers
 from course_lib.conventions import KNOBS
 from course_lib.optimum import logistic_optimum
-from tools import rosetta
+from tools import rosetta, sphinx_extension
 
 RECORD = json.loads(rosetta.RECORD.read_text(encoding="utf-8"))
 FITTED = [name for name, knob in KNOBS.items() if knob.check == "make rosetta"]
@@ -202,23 +202,32 @@ def plain(fragment):
     return html.unescape(re.sub(r"<[^>]+>|\s", "", fragment))
 
 
+def codes(cell):
+    return {plain(code) for code in re.findall(r"<code.*?</code>", cell, re.DOTALL)}
+
+
 @pytest.mark.site
 @pytest.mark.parametrize("name", KNOBS)
 def test_page_shows_what_each_knob_stands_for_in_one_row(name, root):
-    rows = [
-        [plain(cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)]
-        for row in re.findall(r"<tr.*?</tr>", page(root), re.DOTALL)
+    knob, (library, _, rest) = KNOBS[name], name.partition(".")
+    (section,) = [
+        part
+        for part in page(root).split("<h3>")
+        if plain(part).startswith(plain(sphinx_extension.LIBRARIES.get(library, library)) + "#")
     ]
-    knob, library = KNOBS[name], name.partition(".")[2].replace(" ", "")
-    found = [row for row in rows if row and library in split(row[0]) and row[-1] == plain(knob.objective)]
-    (row,) = [row for row in found if all(plain(formula) in row[1] for formula in knob.formulas.values())]
-    assert row[2] == knob.bias + "*" * knob.bias_is_a_choice
-    assert re.fullmatch(r"≤?(\d·)?10⁻\d*[⁰¹²³⁴⁵⁶⁷⁸⁹]+", row[3]), row[3]
-
-
-def split(names):
-    """Return the names of a cell, which commas part; those within brackets are their own."""
-    return re.split(r",(?![^(]*\))", names)
+    rows = [
+        re.findall(r"<td.*?</td>", row, re.DOTALL) for row in re.findall(r"<tr.*?</tr>", section, re.DOTALL)
+    ]
+    formulas, shown = {plain(formula) for formula in knob.formulas.values()}, {plain(knob.objective)}
+    ((_, cell, bias, off_by, _),) = [
+        row
+        for row in rows
+        if row and plain(rest) in codes(row[0]) and (codes(row[1]), codes(row[4])) == (formulas, shown)
+    ]
+    kind = {"l2": "", "l1": "(l1)", "l21": "(l21)"}.get(knob.penalty, f"({knob.beside}'s)")
+    assert plain(cell.rpartition("</code>")[2]).replace("’", "'") == kind
+    assert plain(bias) == knob.bias + "*" * knob.bias_is_a_choice
+    assert re.fullmatch(r"≤?(\d·)?10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", plain(off_by))
 
 
 @pytest.mark.site

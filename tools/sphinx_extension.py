@@ -125,7 +125,7 @@ LIBRARIES = {
     "written": "Written into the loss",
     "torch": "PyTorch",
     "course_lib": "This book",
-    "paper": "The paper on decoupled decay",
+    "paper": "The papers on decoupled decay and on Lion",
     "sklearn": "scikit-learn",
     "keras": "Keras",
     "xgboost": "XGBoost",
@@ -168,7 +168,7 @@ def table_row(*cells):
 
 def knob_cells(knob, records):
     """Return what a row says of a knob beside its name."""
-    off_by = f"≤ {power_of_ten(knob.tolerance)}"
+    off_by = f"≤\N{NO-BREAK SPACE}{power_of_ten(knob.tolerance)}"
     if knob.name in records:
         off_by = power_of_ten(records[knob.name]["difference"])
     kind = {"l2": "", "decoupled": f" ({knob.beside}'s)"}.get(knob.penalty, f" ({knob.penalty})")
