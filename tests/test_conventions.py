@@ -303,7 +303,7 @@ def mlp(make, solver):
         if solver == "lbfgs":
             step, n_steps = model.fit, 8
         else:
-            step, n_steps = model.partial_fit, 500
+            step, n_steps = model.partial_fit, 200
             told |= {"classes": range(max(2, y.shape[1]))} if make is MLPClassifier else {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # where L-BFGS can go no further
@@ -426,7 +426,7 @@ def net(l1_ratio):
 
 N, B = ["n_samples"], ["batch_size"]
 MANY, SOME = {"outputs": (2, 3, 4, 5)}, {"outputs": (2, 3)}
-ONE_VS_REST, TWO_LOGITS = {"outputs": (3, 5)}, {"outputs": (2,)}
+ONE_VS_REST, THREE, TWO_LOGITS = {"outputs": (3, 5)}, {"outputs": (3,)}, {"outputs": (2,)}
 SUM, ROWS = {"divisor": "sum"}, {"divisor": "rows"}
 MLP_SUM = SUM if "sample_weight" in inspect.signature(MLPRegressor.fit).parameters else {}  # since 1.7
 ridge, ridge_classes = sklearn("alpha", Ridge), sklearn("alpha", RidgeClassifier)
@@ -485,12 +485,12 @@ FITS = [
     *fits("sklearn.LinearSVR.C", by_column(tube_fit("")), TUBES[1:], FEW_CS, N, **SOME, **SUM),
     *fits("sklearn.SVC.C", pairs, ["hinge"], FEW_CS, N, **SUM),
     *fits("sklearn.SVR.C", tube, TUBES[1:], FEW_CS, N, **SOME, **SUM),
-    *fits("sklearn.SGDClassifier.alpha", sgd_classes, LOG + SQUARED, MEANS, **ONE_VS_REST, **ROWS),
+    *fits("sklearn.SGDClassifier.alpha", sgd_classes, LOG + SQUARED, MEANS, **THREE, **ROWS),
     *fits("sklearn.SGDClassifier.alpha", sgd_classes, CLASSES, MEANS, **TWO_LOGITS, **ROWS),
-    *fits("sklearn.SGDClassifier.alpha", sgd_classes, ["hinge"], FEW_MEANS, **ONE_VS_REST, **ROWS),
-    *fits("sklearn.SGDClassifier.alpha (l1)", sgd_classes_l1, LOG + SQUARED, HALFWAY, **ONE_VS_REST, **ROWS),
+    *fits("sklearn.SGDClassifier.alpha", sgd_classes, ["hinge"], FEW_MEANS, **THREE, **ROWS),
+    *fits("sklearn.SGDClassifier.alpha (l1)", sgd_classes_l1, LOG + SQUARED, HALFWAY, **THREE, **ROWS),
     *fits("sklearn.SGDClassifier.alpha (l1)", sgd_classes_l1, CLASSES, HALFWAY, **TWO_LOGITS, **ROWS),
-    *fits("sklearn.SGDClassifier.alpha (l1)", sgd_classes_l1, ["hinge"], CORNERS, **ONE_VS_REST, **ROWS),
+    *fits("sklearn.SGDClassifier.alpha (l1)", sgd_classes_l1, ["hinge"], CORNERS, **THREE, **ROWS),
     *fits("sklearn.SGDRegressor.alpha", sgd_values, SQUARES, MEANS, **SOME, **ROWS),
     *fits("sklearn.SGDRegressor.alpha (l1)", sgd_values_l1, SQUARES, MEANS, **SOME, **ROWS),
     *fits(
@@ -529,7 +529,7 @@ NETS = [
     *nets("sklearn.LogisticRegression.C", saga_net, LOG, CS, N, **SUM),
     *nets("sklearn.LogisticRegression.C", saga_net, CLASSES, CS, N, **MANY, **SUM),
     *nets("sklearn.LogisticRegression.C", lambda share: by_column(saga_net(share)), LOG, CS, N, **SOME),
-    *nets("sklearn.SGDClassifier.alpha", classes_net, LOG + SQUARED, HALFWAY, **ONE_VS_REST, **ROWS),
+    *nets("sklearn.SGDClassifier.alpha", classes_net, LOG + SQUARED, HALFWAY, **THREE, **ROWS),
     *nets("sklearn.SGDClassifier.alpha", classes_net, CLASSES, HALFWAY, **TWO_LOGITS, **ROWS),
     *nets(
         "sklearn.SGDClassifier.alpha",
@@ -537,7 +537,7 @@ NETS = [
         ["hinge"],
         CORNERS_OF_NETS,
         shares=[0.3],
-        **ONE_VS_REST,
+        **THREE,
         **ROWS,
     ),
     *nets("sklearn.SGDRegressor.alpha", values_net, SQUARES, MEANS, **SOME, **ROWS),
