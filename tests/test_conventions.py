@@ -389,10 +389,11 @@ def sgdw_fits(biases=(None,), **settings):
     quantities = {"dampening": 0.0} | {key: value for key, value in settings.items() if key != "nesterov"}
     name, times_lr = "course_lib.SGDW.weight_decay", descended(partial(SGDW, **settings))
     alone = descended(partial(SGDW, decay_times_lr=False, **settings))
-    found = fits(name, times_lr, ANY, MEANS, biases=biases, **quantities)
+    found = fits(name, times_lr, ANY, MEANS, biases=biases, outputs=(3,), **quantities)
     for loss, size in zip(("squared_error", "log_loss"), MEANS, strict=True):
-        found += fits(f"{name} (without lr)", alone, [loss], [size], biases=biases, lr=LR[loss], **quantities)
-    return found
+        quantities["lr"] = LR[loss]
+        found += fits(f"{name} (without lr)", alone, [loss], [size], biases=biases, **quantities)
+    return found + fits(f"{name} (without lr)", alone, CLASSES, MEANS, outputs=(3,), **quantities)
 
 
 half = written(lambda losses, w, v: losses.mean() + v / 2 * w @ w)
@@ -459,6 +460,7 @@ FITS = [
     *fits("course_lib.ProximalSGD.weight_decay (l1)", proximal(), ANY, HALFWAY, biases=DECAYED, **SOME),
     *fits("paper.SGDW.lambda", descended(PapersSGDW), SQUARES, MEANS, lr=LR["squared_error"], **PAPER),
     *fits("paper.SGDW.lambda", descended(PapersSGDW), LOG, MEANS, lr=LR["log_loss"], **PAPER),
+    *fits("paper.SGDW.lambda", descended(PapersSGDW), CLASSES, MEANS, lr=LR["log_loss"], **SOME, **PAPER),
     *fits("sklearn.Ridge.alpha", ridge, SQUARES, SUMS, N, **MANY, **SUM),
     *fits("sklearn.RidgeClassifier.alpha", ridge_classes, SQUARES, SUMS, N, **ONE_VS_REST, **SUM),
     *fits("sklearn.Lasso.alpha", lasso, SQUARES, MEANS, **MANY, **SUM),
