@@ -1330,6 +1330,7 @@ def test_an_unknown_name_is_answered_by_the_nearest_and_those_known(source, mess
             "value, converted by n_samples, n_outputs, must be finite and > 0, got 0.0",
         ),
         (1e-320, C, LAMBDA, N80, "value, converted by n_samples, n_outputs, must be finite and > 0, got inf"),
+        (5e-324, LAMBDA, C, {"n_samples": 1e-3}, "must be finite and > 0, got inf"),
         (1e-320, LAMBDA, C, N80, "value, converted by n_samples, n_outputs, must be finite and > 0, got inf"),
         (1e-320, C, C, N80, "value, converted by n_samples, n_outputs, must be finite and > 0, got 0.0"),
         (
@@ -1415,7 +1416,6 @@ def test_an_unknown_name_is_answered_by_the_nearest_and_those_known(source, mess
             {"n_outputs": 2, "batch_size": 8},
             "loss is needed, one of squared_error, l",
         ),
-        (0.4, C, WRITTEN, N80 | {"loss": "cross_entropy"}, "n_outputs must be at least 2 for cross_entropy"),
         (
             0.4,
             SGD,
@@ -1479,6 +1479,11 @@ def test_one_loss_is_enough_where_both_sides_share_no_other():
     assert convert(0.0, SGD, LAMBDA) == 0.0
 
 
+def test_one_logit_has_no_cross_entropy():
+    with pytest.raises(ValueError, match=r"^n_outputs must be at least 2 for cross_entropy, got 1$"):
+        convert(0.4, C, WRITTEN, n_samples=80, loss="cross_entropy")
+
+
 def test_a_loss_is_asked_for_only_where_the_answer_depends_on_it():
     assert convert(0.4, C, WRITTEN, n_samples=80) == 0.015625
     assert convert(0.4, SGD, WRITTEN, decay_bias=False, n_outputs=3) == 0.2
@@ -1497,9 +1502,13 @@ def test_the_table_of_knobs_cannot_be_changed():
         KNOBS["torch.SGD.weight_decay"] = KNOBS["torch.AdamW.weight_decay"]
     with pytest.raises(FrozenInstanceError, match="cannot assign to field 'factor'"):
         KNOBS["torch.SGD.weight_decay"].factor = 2.0
+    losses = {"hinge": 0.5}
+    knob = conventions.Knob("some.Model.C", "C sum loss", losses=losses)
+    losses["hinge"] = 1.0
     with pytest.raises(TypeError, match="does not support item assignment"):
-        KNOBS["sklearn.Ridge.alpha"].losses["hinge"] = 1.0
-    assert repr(KNOBS["sklearn.Ridge.alpha"].losses) == "{'squared_error': 1.0}"
+        knob.losses["hinge"] = 1.0
+    assert repr(knob.losses) == "{'hinge': 0.5}"
+    assert conventions.Knob("some.Model.C", "C sum loss").losses is None
 
 
 @pytest.mark.parametrize(
