@@ -2,9 +2,14 @@
 
 import importlib
 import inspect
+import os
 import re
 import subprocess
 import sys
+import tarfile
+import tomllib
+import zipfile
+from email.parser import Parser
 
 import numpydoc.docscrape
 import pytest
@@ -126,3 +131,76 @@ def test_a_decay_says_which_lambda_it_is(function):
         assert "1/2" in doc
         assert "lr" in doc or "learning rate" in doc
         assert "bias" in doc or "free" in doc
+
+
+@pytest.fixture
+def built(copy_of_repository, tmp_path):
+    """The sdist and the wheel of a repository, and what git finds in its folder afterwards."""
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "all"]):
+        subprocess.run([*git, *command], cwd=copy_of_repository, check=True)
+    build = "from setuptools import build_meta as b; b.build_sdist({0!r}); b.build_wheel({0!r})"
+    command = [sys.executable, "-c", build.format(str(tmp_path))]
+    subprocess.run(command, cwd=copy_of_repository, check=True, capture_output=True)
+    status = [*git, "status", "--porcelain"]
+    left = subprocess.run(status, cwd=copy_of_repository, check=True, capture_output=True, text=True).stdout
+    (sdist,), (wheel,) = tmp_path.glob("*.tar.gz"), tmp_path.glob("*.whl")
+    return sdist, wheel, left
+
+
+def contents(wheel):
+    """Return what a wheel holds, by name, and its metadata."""
+    with zipfile.ZipFile(wheel) as file:
+        texts = {name: file.read(name).decode() for name in file.namelist()}
+    (metadata,) = (text for name, text in texts.items() if name.endswith(".dist-info/METADATA"))
+    return texts, Parser().parsestr(metadata)
+
+
+def test_wheel_holds_the_modules_and_sdist_what_builds_it(built, root, tmp_path):
+    sdist, wheel, _ = built
+    modules = {path.relative_to(root).as_posix() for path in (root / "course_lib").glob("*.py")}
+    modules |= {"course_lib/py.typed"}
+    texts, _ = contents(wheel)
+    assert {name for name in texts if ".dist-info/" not in name} == modules
+    with tarfile.open(sdist) as file:
+        file.extractall(tmp_path / "unpacked", filter="data")
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    files = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
+    others = {"LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg"}
+    assert {name for name in files if ".egg-info/" not in name} == modules | others
+    command = [sys.executable, "-c", "from setuptools.build_meta import build_wheel as b; b('.')"]
+    subprocess.run(command, cwd=unpacked, check=True, capture_output=True)
+    again, _ = contents(next(unpacked.glob("*.whl")))
+    assert again == texts
+
+
+def test_metadata_says_whose_it_is_and_under_which_license(built, root):
+    texts, metadata = contents(built[1])
+    citation = (root / "CITATION.cff").read_text()
+    assert f"name: {metadata['Author']}\n" in citation
+    assert f"version: {metadata['Version']}\n" in citation
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata.get_all("License-File") == ["LICENSE"]
+    assert [name for name in texts if name.endswith("/LICENSE")]
+    assert metadata["Keywords"]
+    assert metadata.get_payload() == (root / "README.md").read_text()
+
+
+def test_building_leaves_nothing_that_git_would_add(built):
+    assert built[2] == ""
+
+
+def test_colab_can_build_it(root):
+    """Its setuptools is older than 77, which first took `license = "MIT"` and license-files."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    assert not {"license", "license-files"} & project.keys()
+
+
+def test_a_type_checker_finds_it_in_another_folder(tmp_path):
+    script = tmp_path / "user.py"
+    script.write_text("import course_lib\n\nreveal_type(course_lib.__version__)\n")
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, script.name]
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MYPYPATH")}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, ""), run.stdout
+    assert 'Revealed type is "str"' in run.stdout
