@@ -1,33 +1,56 @@
 """A chapter alone in an empty folder, where only what Colab ships is installed."""
 
+import ast
 import json
 import os
 import shutil
-import site
 import subprocess
 import sys
+import tomllib
 import venv
-from pathlib import Path
+from importlib.metadata import distribution
+from pathlib import Path, PurePath
 
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from packaging.requirements import Requirement
 
 from tools import home, notebooks, pack
 
 ADDRESS = "https://github.com/somebody/a-fork"
 
 
+# Beside what course_lib declares, a notebook needs its kernel, and its setup cell what installs and builds.
+SHIPPED = ["ipykernel", "pip", "setuptools"]
+
+
+def with_all_they_require(requirements):
+    """Yield the installed distributions that the requirements name, and all that these require in turn."""
+    waiting, seen = [Requirement(line) for line in requirements], set()
+    while waiting:
+        requirement = waiting.pop()
+        name = requirement.name.lower().replace("_", "-").replace(".", "-")
+        wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if name in seen or not wanted:
+            continue
+        seen.add(name)
+        found = distribution(name)
+        yield found
+        waiting += [Requirement(line) for line in found.requires or []]
+
+
 @pytest.fixture
-def colab(tmp_path, monkeypatch):
-    """An environment like Colab's: all that is installed here but course_lib, and google.colab."""
+def colab(tmp_path, monkeypatch, root):
+    """An environment like Colab's: what course_lib declares, but not itself, a kernel, and google.colab."""
     folder = tmp_path / "environment"
     venv.create(folder, with_pip=False)
     packages = Path(next((folder / "lib").glob("python*"))) / "site-packages"
-    for place in site.getsitepackages():
-        for entry in Path(place).iterdir():
-            if "course_lib" not in entry.name and not (packages / entry.name).exists():
-                (packages / entry.name).symlink_to(entry)
+    declared = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    for found in with_all_they_require(declared + SHIPPED):
+        for entry in {PurePath(file).parts[0] for file in found.files} - {"..", "__pycache__"}:
+            if not (packages / entry).exists():
+                (packages / entry).symlink_to(found.locate_file(entry))
     (packages / "google" / "colab").mkdir(parents=True)
     (packages / "google" / "colab" / "__init__.py").touch()
     kernel = tmp_path / "kernels" / "colab"
@@ -52,7 +75,9 @@ def run(notebook, colab, **variables):
 
 def python(colab, code):
     command = [str(colab / "environment" / "bin" / "python"), "-c", code]
-    return subprocess.run(command, cwd=colab, capture_output=True, text=True, check=True).stdout.strip()
+    run = subprocess.run(command, cwd=colab, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
 
 
 def last_output(notebook):
@@ -126,6 +151,32 @@ def test_elsewhere_the_setup_cell_does_nothing(tmp_path):
     assert source.splitlines()[-1].strip().startswith("%pip install")
     plain = source.replace("%pip", "raise SystemExit('installs')  #")
     exec(compile(plain, "setup", "exec"), {})
+
+
+def imports(nodes):
+    return [ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def imports_of_chapter(chapter):
+    """What a cell imports under a condition, it has asked for; the setup cell is no plain Python."""
+    _, *cells = [cell.source for cell in notebooks.read(chapter).cells if cell.cell_type == "code"]
+    return [statement for source in cells for statement in imports(ast.parse(source).body)]
+
+
+def test_nothing_imports_what_colab_lacks(colab, root):
+    """Neither a chapter nor, anywhere in a function, a module."""
+    (colab / "course_lib").symlink_to(root / "course_lib")
+    found = {path: imports_of_chapter(path) for path in notebooks.chapters()}
+    found |= {
+        path: imports(ast.walk(ast.parse(path.read_text()))) for path in (root / "course_lib").glob("*.py")
+    }
+    assert [path.name for path, statements in found.items() if not statements] == []
+    python(colab, "\n".join(sorted(set().union(*found.values()))))
+
+
+def test_the_stand_in_lacks_what_only_the_book_is_built_with(colab):
+    for name in ("torch_optimizer", "sphinx", "pytest", "course_lib"):
+        assert python(colab, f"import importlib.util as u; print(u.find_spec({name!r}))") == "None", name
 
 
 def test_packing_changes_nothing_but_the_first_code_cell():
