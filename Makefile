@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+# auto, cpu or cuda: which build of torch is installed on Linux. See tools/cpu_torch.py.
+TORCH ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
@@ -13,10 +15,10 @@ MUTANTS := .venv-mutants
 WARNINGS_OF_OLD_VERSIONS := -W ignore::DeprecationWarning -W ignore::UserWarning
 MODULES := $(filter-out _%,$(notdir $(wildcard course_lib/*.py)))
 MODULE_TESTS = tests/claims tests/test_laws.py tests/test_extremes.py tests/test_bad_input.py tests/test_hostile_input.py $(MODULES:%=tests/test_%)
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The matrices of the book are small, and some commands start one process a core: more threads would only
 # wait for each other.
 ONE_THREAD := OMP_NUM_THREADS=1
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 check_python = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 book" % sys.version_info[:2])'
 stage = @printf '\n== %s\n' '$(1)'
 
@@ -27,12 +29,19 @@ help: ## list the commands
 
 setup: $(READY) ## create .venv and install everything; the other commands do it by themselves
 
-$(READY): requirements.txt constraints.txt pyproject.toml
+# Every environment is made alike, of the requirements, constraints and pyproject.toml that it depends on.
+$(READY): requirements.txt constraints.txt pyproject.toml setup.cfg
+$(LOWEST)/ready: _build/lowest-requirements.txt constraints.txt pyproject.toml setup.cfg
+$(MUTANTS)/ready: tools/mutants-requirements.txt tools/mutants-constraints.txt
+$(ROSETTA)/ready: tools/rosetta-requirements.txt tools/rosetta-constraints.txt
+
+$(READY) $(LOWEST)/ready $(MUTANTS)/ready $(ROSETTA)/ready: %/ready:
 	@$(check_python)
-	$(call stage,set-up: installing into $(VENV) (once))
-	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) -r requirements.txt -c constraints.txt
-	@$(PIP) --no-deps --no-build-isolation --editable .
+	$(call stage,set-up: installing into $* (once))
+	@$(PYTHON) -m venv $*
+	@$*/bin/python -m tools.cpu_torch $(TORCH) $(filter %requirements.txt,$^)
+	@$*/bin/python $(PIP_INSTALL) -r $(filter %requirements.txt,$^) -c $(filter %constraints.txt,$^)
+	$(if $(filter pyproject.toml,$^),@$*/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .)
 	@touch $@
 
 book: $(READY) ## execute the notebooks and build the book into _build/html
@@ -54,36 +63,29 @@ test: book ## lint, unit tests, docstring examples, notebooks, and the built sit
 	$(call stage,site: the built pages)
 	@$(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal -rs tests -m site
 
-lowest: $(LOWEST)/ready ## unit tests of course_lib and notebooks, with the lowest versions it admits
+lowest: $(LOWEST)/ready ## package, unit tests of course_lib and notebooks, with the lowest versions it admits
+	$(call stage,lowest: the package)
+	@$(LOWEST)/bin/python $(PIP_INSTALL) --upgrade --target $(LOWEST)/build $$($(PYTHON) -m tools.lowest build)
+	@PYTHONPATH=$(LOWEST)/build $(LOWEST)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir _build .
 	$(call stage,lowest: unit tests of course_lib)
 	@$(ONE_THREAD) $(LOWEST)/bin/python -m pytest -p no:nbval $(WARNINGS_OF_OLD_VERSIONS) -n auto --dist worksteal $(MODULE_TESTS)
 	$(call stage,lowest: notebooks)
 	@$(ONE_THREAD) $(LOWEST)/bin/python -m pytest --nbval --nbval-cell-timeout=300 -n auto --dist loadscope book
 
-$(LOWEST)/ready: requirements.txt constraints.txt pyproject.toml tools/lowest.py
+_build/lowest-requirements.txt: requirements.txt pyproject.toml tools/lowest.py
 	@$(check_python)
-	$(call stage,lowest: installing into $(LOWEST) (once))
-	@$(PYTHON) -m venv $(LOWEST)
-	@$(PYTHON) -m tools.lowest > $(LOWEST)/requirements.txt
-	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -r $(LOWEST)/requirements.txt -c constraints.txt
-	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@
+	@mkdir -p $(@D)
+	@$(PYTHON) -m tools.lowest > $@
 
-mutants: $(MUTANTS)/ready ## change course_lib on purpose, line by line, and see whether a test notices
+mutants: $(READY) $(MUTANTS)/ready ## change course_lib on purpose, line by line, and see whether a test notices
 	@rm -rf mutants
+	@$(MUTANTS)/bin/python -c "import site; from pathlib import Path; Path(site.getsitepackages()[0], 'book.pth').write_text(str(next(Path('$(VENV)').resolve().glob('lib/python*/site-packages'))))"
 	@$(ONE_THREAD) $(MUTANTS)/bin/mutmut run --max-children 2
 	@$(MUTANTS)/bin/python -m tools.mutants
 
-$(MUTANTS)/ready: $(READY) tools/mutants-requirements.txt tools/mutants-constraints.txt
-	$(call stage,mutants: installing into $(MUTANTS) beside $(VENV) (once))
-	@$(PYTHON) -m venv $(MUTANTS)
-	@$(MUTANTS)/bin/python -m pip install --quiet --disable-pip-version-check -r tools/mutants-requirements.txt -c tools/mutants-constraints.txt
-	@$(MUTANTS)/bin/python -c "import site; from pathlib import Path; Path(site.getsitepackages()[0], 'book.pth').write_text(str(next(Path('$(VENV)').resolve().glob('lib/python*/site-packages'))))"
-	@touch $@
-
 audit: ## look for known vulnerabilities in what is pinned; needs the internet
 	@$(PYTHON) -m venv $(AUDIT)
-	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	@$(AUDIT)/bin/python $(PIP_INSTALL) pip-audit==2.10.1
 	@$(AUDIT)/bin/pip-audit --no-deps --disable-pip -r requirements.txt -r constraints.txt
 
 links: $(READY) ## follow every external link of the book; needs the internet
@@ -104,13 +106,6 @@ bench: $(READY) ## measure speeds, as ratios within one run
 
 rosetta: $(ROSETTA)/ready ## fit the libraries that are not dependencies, in an environment of its own
 	@$(ROSETTA)/bin/python -m tools.rosetta
-
-$(ROSETTA)/ready: tools/rosetta-requirements.txt tools/rosetta-constraints.txt
-	@$(check_python)
-	$(call stage,rosetta: installing into $(ROSETTA) (once))
-	@$(PYTHON) -m venv $(ROSETTA)
-	@$(ROSETTA)/bin/python -m pip install --quiet --disable-pip-version-check -r $< -c tools/rosetta-constraints.txt
-	@touch $@
 
 home: $(READY) ## write the public address everywhere: make home URL=https://github.com/OWNER/REPO
 	@$(BIN)/python -m tools.home $(URL)

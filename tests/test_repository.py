@@ -25,6 +25,7 @@ COLAB = {
     "scikit-learn": "1.6.1",
     "matplotlib": "3.10.0",
     "scipy": "1.16.3",
+    "setuptools": "75.2.0",
 }
 
 
@@ -52,12 +53,13 @@ def test_everything_else_that_is_installed_is_pinned_too(root):
 
 
 def test_lower_bounds_admit_colab(root):
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    bounds = dict(dependency.split(">=") for dependency in project["dependencies"])
+    settings = tomllib.loads((root / "pyproject.toml").read_text())
+    needed = settings["project"]["dependencies"] + settings["build-system"]["requires"]
+    bounds = dict(dependency.split(">=") for dependency in needed)
     assert set(bounds) == set(COLAB)
     for name, bound in bounds.items():
         assert numbers(bound) <= numbers(COLAB[name]), name
-    assert project["requires-python"] == ">=3.11"
+    assert settings["project"]["requires-python"] == ">=3.11"
 
 
 def test_no_address_that_a_stranger_could_register(root):
@@ -140,6 +142,12 @@ def test_lowest_versions_are_the_bounds_and_torch_stays_at_its_pin(root):
     assert dict(re.findall(r"^([\w-]+)==(\S+)$", lowest.lowest(root), re.MULTILINE)) == expected
 
 
+def test_lowest_build_is_the_bound(root):
+    (bound,) = tomllib.loads((root / "pyproject.toml").read_text())["build-system"]["requires"]
+    name, _, lowest_version = bound.partition(">=")
+    assert lowest.lowest_build(root) == f"{name}=={lowest_version}\n"
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_alone_lists_every_command(root, environment_of):
     run = subprocess.run(
@@ -151,20 +159,24 @@ def test_make_alone_lists_every_command(root, environment_of):
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-def test_too_old_a_python_gets_one_line_that_says_so(root, tmp_path, environment_of):
-    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
-        shutil.copy(root / name, tmp_path)
-    old = tmp_path / "old-python"
+@pytest.mark.parametrize("command", ["book", "lowest", "rosetta"])
+def test_too_old_a_python_gets_one_line_that_says_so(command, copy_of_repository, environment_of):
+    old = copy_of_repository / "old-python"
     pretend = "import sys; sys.version_info = (3, 10, 4); exec(sys.argv[1])"
     old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{pretend}" "$2"\n')
     old.chmod(0o755)
-    command = ["make", "book", "PYTHON=./old-python"]
-    run = subprocess.run(command, cwd=tmp_path, env=environment_of(root), capture_output=True, text=True)
+    run = subprocess.run(
+        ["make", command, "PYTHON=./old-python"],
+        cwd=copy_of_repository,
+        env=environment_of(copy_of_repository),
+        capture_output=True,
+        text=True,
+    )
     said = [line for line in run.stderr.splitlines() if not line.startswith("make")]
     assert run.returncode != 0
     assert len(said) == 1
     assert "needs Python 3.11 or newer, and ./old-python is 3.10" in said[0]
-    assert not (tmp_path / ".venv").exists()
+    assert not list(copy_of_repository.glob(".venv*"))
 
 
 def test_readme_example_runs(root):

@@ -1,6 +1,12 @@
-"""Print requirements.txt with the lowest versions that pyproject.toml admits; torch stays at its pin."""
+"""Print requirements.txt with the lowest versions that pyproject.toml admits; torch stays at its pin.
+
+python -m tools.lowest [build]
+
+build: print the lowest version of what builds course_lib instead.
+"""
 
 import re
+import sys
 import tomllib
 
 from tools import ROOT
@@ -16,5 +22,11 @@ def lowest(root=ROOT):
     return text
 
 
+def lowest_build(root=ROOT):
+    """Return the only requirement of the build, as a pin."""
+    (requirement,) = tomllib.loads((root / "pyproject.toml").read_text())["build-system"]["requires"]
+    return requirement.replace(">=", "==") + "\n"
+
+
 if __name__ == "__main__":
-    print(lowest(), end="")
+    print(lowest_build() if sys.argv[1:] == ["build"] else lowest(), end="")
