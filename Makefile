@@ -91,8 +91,8 @@ audit: ## look for known vulnerabilities in what is pinned; needs the internet
 links: $(READY) ## follow every external link of the book; needs the internet
 	@$(BIN)/jupyter-book build . --builder linkcheck --quiet
 
-serve: book ## build, serve on this machine, and build again whenever a source changes
-	@$(BIN)/python -m tools.serve
+serve: book ## build, serve on this machine (PORT=8000 or the next), and build again when a source changes
+	@$(BIN)/python -m tools.serve $(PORT)
 
 notebooks: $(READY) ## execute every notebook, in parallel, and store its outputs in it
 	@$(ONE_THREAD) $(BIN)/python -m tools.notebooks
