@@ -1,4 +1,9 @@
-"""Speeds, as ratios within one run: timings of one machine mean little on another."""
+"""Speeds, as ratios within one run: timings of one machine mean little on another.
+
+python -m tools.bench [DIVISOR]
+
+By a divisor every size and number of repeats becomes smaller: what is printed then only shows that it runs.
+"""
 
 import subprocess
 import sys
@@ -19,12 +24,17 @@ from course_lib.tables import table
 from course_lib.training import train
 
 IMPORT = "import torch, time; t = time.perf_counter(); import course_lib{}; print(time.perf_counter() - t)"
+DIVISOR = 1
+
+
+def scaled(size, least=1):
+    return max(least, size // DIVISOR)
 
 
 def seconds(function, repeats=7):
     """Return the median time of a call, after one call that is not counted."""
     times = []
-    for _ in range(repeats + 1):
+    for _ in range(scaled(repeats) + 1):
         start = perf_counter()
         function()
         times.append(perf_counter() - start)
@@ -33,15 +43,13 @@ def seconds(function, repeats=7):
 
 def times_faster(slow, fast, rounds=9):
     """Return the median ratio of their times, taken side by side: a machine's speed drifts."""
-    return median(seconds(slow, 1) / seconds(fast, 15) for _ in range(rounds))
+    return median(seconds(slow, 1) / seconds(fast, 15) for _ in range(scaled(rounds)))
 
 
 def import_milliseconds(modules=""):
     command = [sys.executable, "-c", IMPORT.format(modules)]
-    runs = [
-        float(subprocess.run(command, capture_output=True, check=True, text=True).stdout) for _ in range(5)
-    ]
-    return 1000 * median(runs)
+    runs = [subprocess.run(command, capture_output=True, check=True, text=True) for _ in range(scaled(5))]
+    return 1000 * median(float(run.stdout) for run in runs)
 
 
 def torch_descent(n_steps):
@@ -81,26 +89,28 @@ def logistic_rows():
     yield "1096 x 4, a step: scratch is faster than row by row", f"{by_row / by_hand:.0f} times"
     yield "1096 x 4, a step: scratch is faster than torch", f"{by_torch / by_hand:.1f} times"
 
-    lambdas = np.logspace(-5, 0, 100_000)
+    lambdas = np.logspace(-5, 0, scaled(100_000, least=200))
+    some = lambdas[::100]
     for dtype in (torch.float64, torch.float32):
         X_typed, y_typed = X.to(dtype), y.to(dtype)
         one = seconds(lambda X=X_typed, y=y_typed: one_torch_model(X, y, 0.1, 200))
-        many = seconds(
-            lambda X=X_typed, y=y_typed: logistic_sweep(X, y, lambdas[::100], lr=0.05, n_steps=200)
-        )
+        many = seconds(lambda X=X_typed, y=y_typed: logistic_sweep(X, y, some, lr=0.05, n_steps=200))
         name = str(dtype).removeprefix("torch.")
         yield (
-            f"1000 lambdas x 200 steps at once, {name}: faster than one by one",
-            f"{1000 * one / many:.0f} times",
+            f"{len(some)} lambdas x 200 steps at once, {name}: faster than one by one",
+            f"{len(some) * one / many:.0f} times",
         )
 
     def sweep(weight_decays, repeats=1):
         for _ in range(repeats):
             logistic_sweep(X, y, weight_decays, lr=0.05, n_steps=20)
 
-    few = seconds(lambda: sweep(lambdas[::100], 100), repeats=3)  # as long a run as the other
+    few = seconds(lambda: sweep(some, 100), repeats=3)  # as long a run as the other
     many = seconds(lambda: sweep(lambdas), repeats=3)
-    yield "a lambda in a sweep of 100,000 costs, beside one of 1000", f"{many / few:.2f} times"
+    yield (
+        f"a lambda in a sweep of {len(lambdas):,} costs, beside one of {len(some)}",
+        f"{many / few:.2f} times",
+    )
 
 
 def cell_by_cell(X, y, loss_fn):
@@ -154,8 +164,8 @@ def main():
     X, y = two_points()
     by_hand = seconds(lambda: logistic_descent(X, y, lr=1.0, n_steps=2000, record=[2000]))
     by_torch = seconds(lambda: torch_descent(2000))
-    small = seconds(lambda: max_margin(*separable(10_000, 5)))
-    large = seconds(lambda: max_margin(*separable(100_000, 5)))
+    small = seconds(lambda: max_margin(*separable(scaled(10_000), 5)))
+    large = seconds(lambda: max_margin(*separable(scaled(100_000), 5)))
     rows = [
         ("import course_lib, beyond import torch", f"{import_milliseconds():.1f} ms"),
         (
@@ -171,4 +181,6 @@ def main():
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        DIVISOR = int(sys.argv[1])
     main()
