@@ -114,4 +114,4 @@ lock: $(READY) ## pin in constraints.txt what requirements.txt brings with it
 	@$(BIN)/python -m tools.lock
 
 clean: ## remove what was built and installed
-	rm -rf _build $(VENV) $(ROSETTA) $(LOWEST) $(AUDIT) $(MUTANTS) mutants course_lib.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build $(VENV) $(ROSETTA) $(LOWEST) $(AUDIT) $(MUTANTS) mutants dist course_lib.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
