@@ -14,7 +14,7 @@ from tools import home, lock, lowest
 REQUIRED = [
     *("_config.yml", "_toc.yml", "requirements.txt", "constraints.txt", "pyproject.toml", "Makefile"),
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", "LICENSE-TEXT"),
-    *(".gitignore", ".ci/run", "setup.cfg", "MANIFEST.in"),
+    *(".gitignore", ".ci/run", "setup.cfg", "MANIFEST.in", "tests/test_suite.py"),
     *("book/intro.md", "book/references.bib"),
     *(".github/workflows/book.yml", ".github/workflows/weekly.yml", ".github/dependabot.yml"),
 ]
