@@ -65,7 +65,7 @@ test: book ## lint, unit tests, docstring examples, notebooks, and the built sit
 
 lowest: $(LOWEST)/ready ## package, unit tests of course_lib and notebooks, with the lowest versions it admits
 	$(call stage,lowest: the package)
-	@$(LOWEST)/bin/python $(PIP_INSTALL) --upgrade --target $(LOWEST)/build $$($(PYTHON) -m tools.lowest build)
+	@$(LOWEST)/bin/python $(PIP_INSTALL) --no-deps --upgrade --target $(LOWEST)/build $$($(PYTHON) -m tools.lowest build)
 	@PYTHONPATH=$(LOWEST)/build $(LOWEST)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir _build .
 	$(call stage,lowest: unit tests of course_lib)
 	@$(ONE_THREAD) $(LOWEST)/bin/python -m pytest -p no:nbval $(WARNINGS_OF_OLD_VERSIONS) -n auto --dist worksteal $(MODULE_TESTS)
