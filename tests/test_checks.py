@@ -346,13 +346,20 @@ TORCHS += [
 ]
 LABELS = torch.tensor([0, 2, 1, 0, 2, 1, 1, 0])
 NUMBERS = torch.linspace(0, 1, 8)
+
+
+def named(loss_fn):
+    """Return a name that is the same in every process."""
+    return getattr(loss_fn, "__name__", None) or type(loss_fn).__name__
+
+
 WEIGHTS = torch.linspace(1, 2, 8)
 
 
 @pytest.mark.parametrize(
     "loss_fn",
     [*TORCHS, gaussian, own, summed, partial(F.poisson_nll_loss, log_input=False), quantiles, squeezing],
-    ids=str,
+    ids=named,
 )
 @pytest.mark.parametrize(
     "y", [NUMBERS, torch.zeros(8), LABELS, LABELS > 0], ids=["floats", "0", "int", "bool"]
@@ -366,7 +373,7 @@ def test_one_column_of_predictions_beside_a_vector_of_targets_is_refused(loss_fn
         _checks.targets(loss_fn, torch.zeros(8), y[:, None])
 
 
-@pytest.mark.parametrize("loss_fn", [*TORCHS, partial(F.mse_loss, reduction="sum")], ids=str)
+@pytest.mark.parametrize("loss_fn", [*TORCHS, partial(F.mse_loss, reduction="sum")], ids=named)
 @pytest.mark.parametrize(
     ("predicted", "given"), [((8, 3), (8, 1)), ((8, 1), (8, 3)), ((8, 8), (8,))], ids=str
 )
