@@ -34,6 +34,9 @@ def served(folder, *arguments):
         env=os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "NO_PROXY": serve.HOST},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # which a job in the background ignores
     )
     try:
         said = process.stderr.readline()
