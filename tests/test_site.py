@@ -177,7 +177,8 @@ def test_figures_of_a_page_are_those_of_its_notebook(page):
 @each_chapter
 def test_page_offers_one_notebook_the_one_that_carries_the_modules(page):
     """By the line under its title and by its menu, both times to be downloaded."""
-    offers = [a for tag, a in document(html(page)).tags if tag == "a" and a["href"].endswith(".ipynb")]
+    links = [a for tag, a in document(html(page)).tags if tag == "a" and a["href"].endswith(".ipynb")]
+    offers = [link for link in links if not urlparse(link["href"]).netloc]
     assert [offer["href"] for offer in offers] == 2 * [f"../colab/{page.split('/')[-1]}.ipynb"]
     assert all("download" in offer for offer in offers)
     packed = notebooks.read(html(page).parent / offers[0]["href"])

@@ -291,9 +291,11 @@ def without_thebe(app, pagename, templatename, context, doctree):
         context["body"] = THEBE.sub("", context["body"])
 
 
-def listed_references(app, pagename, templatename, context, doctree):
-    """Give the entries of the bibliography, which is a list, the role of its items."""
+def reachable(app, pagename, templatename, context, doctree):
+    """Let the keyboard scroll tables; give the entries of the bibliography, a list, the role of its items."""
     if "body" in context:
+        container = '<div class="pst-scrollable-table-container"'
+        context["body"] = context["body"].replace(container, f'{container} tabindex="0"')
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
@@ -317,6 +319,6 @@ def setup(app):
     app.connect("html-page-context", search_script)
     app.connect("html-page-context", run_line, priority=900)
     app.connect("html-page-context", without_thebe, priority=900)
-    app.connect("html-page-context", listed_references)
+    app.connect("html-page-context", reachable)
     app.connect("build-finished", finish, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
