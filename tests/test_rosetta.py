@@ -215,9 +215,8 @@ def test_page_shows_what_each_knob_stands_for_in_one_row(name, root):
         for part in page(root).split("<h3>")
         if plain(part).startswith(plain(sphinx_extension.LIBRARIES.get(library, library)) + "#")
     ]
-    rows = [
-        re.findall(r"<t[dh]\b.*?</t[dh]>", row, re.DOTALL) for row in re.findall(r"<tr.*?</tr>", section, re.DOTALL)
-    ]
+    cells = re.compile(r"<t[dh]\b.*?</t[dh]>", re.DOTALL)
+    rows = [cells.findall(row) for row in re.findall(r"<tr.*?</tr>", section, re.DOTALL)]
     formulas, shown = {plain(formula) for formula in knob.formulas.values()}, {plain(knob.objective)}
     ((_, cell, bias, off_by, _),) = [
         row
