@@ -6,23 +6,21 @@ Color never stands alone: classes differ in marker, lines in dash pattern.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.rcsetup import cycler
 from numpy.typing import NDArray
 
 from course_lib import _checks
 from course_lib._checks import Array
+from course_lib._style import COLORS, DASHES, Described, style
 from course_lib.geometry import boundary_segment
 
 if TYPE_CHECKING:
@@ -33,39 +31,11 @@ __all__ = ["arrows", "boundaries", "curves", "drift", "fits", "heatmap", "panels
 Limits: TypeAlias = tuple[float, float]  # of an axis, lower end first
 Names: TypeAlias = Sequence[str] | Sequence[tuple[str, ...]]
 
-# Okabe and Ito's palette, in an order that stays apart in grey as well.
-COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000"]
-DASHES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1))]
-STYLE = {
-    "axes.grid": True,
-    "axes.prop_cycle": cycler(color=COLORS) + cycler(linestyle=DASHES),
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": 11,
-    "figure.constrained_layout.use": True,
-    "figure.dpi": 150,
-    "figure.facecolor": "white",
-    "font.size": 10,
-    "grid.alpha": 0.3,
-    "legend.fontsize": 9,
-    "legend.framealpha": 0.9,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 5,
-}
 GREYS = LinearSegmentedColormap.from_list("greys", ["0.6", "1.0"])  # with edges as they are: a small file
 WIDTH = 5.6  # inches: fits a phone without letters below 9 CSS pixels
 PHONE = 9.5  # points: 9 CSS pixels on a phone of 390
 LARGEST = 1e300  # what matplotlib can draw: beyond, its margins overflow
 TALLEST = 400  # inches: at 150 dots each, what it can store
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    """Draw in the book's style, and keep the interactive mode that loading a backend may turn on."""
-    with plt.style.context(["default", STYLE]):
-        yield
-        interactive = plt.isinteractive()
-    matplotlib.interactive(interactive)
 
 
 def panels(n_rows: int = 1, *, height: float = 3.2, **subplots: Any) -> tuple[Figure, Any]:
@@ -101,8 +71,8 @@ def panels(n_rows: int = 1, *, height: float = 3.2, **subplots: Any) -> tuple[Fi
     height = _checks.number("height", height, strict=True)
     if n_rows * height > TALLEST:
         raise ValueError(f"n_rows x height must be at most {TALLEST} inches, got {n_rows} x {height:g}")
-    with _style():
-        return plt.subplots(n_rows, figsize=(WIDTH, height * n_rows), **subplots)
+    with style():
+        return plt.subplots(n_rows, figsize=(WIDTH, height * n_rows), FigureClass=Described, **subplots)
 
 
 def boundaries(
@@ -154,7 +124,7 @@ def boundaries(
     X, y = _plane(X, y)
     xlim, ylim = _rectangle(xlim, ylim)
     classifiers = _classifiers(classifiers)
-    with _style():
+    with style():
         ax = _axes(ax, WIDTH * 0.75)
         for index, (label, (weight, bias)) in enumerate(classifiers.items()):
             _boundary(ax, weight, bias, xlim, ylim, label=label, **_look(index))
@@ -222,7 +192,7 @@ def drift(
     shortest = min(len(weights) for weights, _ in traces.values())
     if not epochs or epochs != sorted(set(epochs)) or epochs[-1] >= shortest:
         raise ValueError(f"epochs must increase and stay below {shortest} of histories, got {epochs}")
-    with _style():
+    with style():
         axes: NDArray[np.object_]
         figure, axes = panels(2, height=2.8, ncols=len(histories), squeeze=False, sharey="row")
         for column, (title, (weights, biases)) in zip(axes.T, traces.items(), strict=True):
@@ -241,8 +211,8 @@ def drift(
                     label=f"epoch {epoch}" if ends else None,
                 )
             for index, (label, (weight, bias)) in enumerate(classifiers.items(), start=1):
-                style = {"color": "black", "linestyle": DASHES[index % 6], "label": label}
-                _boundary(column[0], weight, bias, xlim, ylim, **style)
+                look = {"color": "black", "linestyle": DASHES[index % 6], "label": label}
+                _boundary(column[0], weight, bias, xlim, ylim, **look)
             _points(column[0], X, y)
             _frame(column[0], xlim, ylim, title)
             column[1].plot(weights.abs().sum(dim=1).cpu().double(), color=COLORS[0])
@@ -304,7 +274,7 @@ def fits(
     for label, line in _checks.mapping("lines", lines, empty=True).items():
         weight, bias = _pair(f"lines[{label!r}]", line, 1)
         heights[label] = _drawable(f"lines[{label!r}] over X", weight * ends + bias)
-    with _style():
+    with style():
         ax = _axes(ax)
         ax.scatter(X, y, color="0.35", s=18, label="data")
         for index, (label, height) in enumerate(heights.items()):
@@ -368,13 +338,14 @@ def curves(
         name, minimum = f"references[{label!r}]", -math.inf if yscale == "linear" else 0.0
         heights[label] = _checks.number(name, height, minimum=minimum, strict=yscale == "log")
         _drawable(name, height)
-    with _style():
+    with style():
         ax = _axes(ax)
         for index, (label, (x, y)) in enumerate(pairs.items()):
             ax.plot(x, y, label=label, **_look(index))
         ax.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale, title=title)
         for label, height in heights.items():
-            ax.axhline(height, color="0.25", linestyle=":", linewidth=1.4)
+            line = ax.axhline(height, color="0.25", linestyle=":", linewidth=1.4)
+            line.set_gid(f"{label}: at {height:.3g}")
             place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center"}
             ax.annotate(label, (1.01, height), **place, fontsize=9, color="0.25")
         if len(series) > 2:
@@ -450,10 +421,11 @@ def paths(
         if tracks[label].shape[1] != 2:
             raise ValueError(f"points[{label!r}] must have 2 columns, got {tracks[label].shape[1]}")
     x, y, values = (tensor.numpy() for tensor in (x, y, values))
-    with _style():
+    with style():
         ax = _axes(ax, WIDTH * 0.7)
         ax.grid(False)
-        ax.contourf(x, y, values, levels=levels, cmap=GREYS, antialiased=False)
+        filled = ax.contourf(x, y, values, levels=levels, cmap=GREYS, antialiased=False)
+        filled.set_gid(_map_in_words(x, y, values))
         ax.contour(x, y, values, levels=levels, colors="0.5", linewidths=0.4, antialiased=False)
         for index, (label, track) in enumerate(tracks.items()):
             ax.plot(*track.T, label=label, marker=marker, **_look(index))
@@ -494,11 +466,12 @@ def arrows(vectors: Mapping[str, tuple[Array, Array]], ax: Axes) -> Axes:
     if not isinstance(ax, Axes):
         raise TypeError(f"ax must be Axes of matplotlib, got {ax!r}")
     exact = {"arrowstyle": "->", "linewidth": 2, "shrinkA": 0, "shrinkB": 0, "clip_box": ax.bbox}
-    with _style():
+    with style():
         for index, (label, ends) in enumerate(vectors.items()):
             start, end = ends.tolist()
             arrow = ax.annotate("", end, start, arrowprops={**exact, **_look(index)}, annotation_clip=False)
             arrow.set_in_layout(False)
+            arrow.set_gid(f"{label}: from ({start[0]:.3g}, {start[1]:.3g}) to ({end[0]:.3g}, {end[1]:.3g})")
             ax.update_datalim(ends)
             ax.plot(*ends[:1].T, label=label, **_look(index))
         _legend_below(ax)
@@ -544,12 +517,13 @@ def heatmap(values: Array, rows: Names, columns: Names, *, title: str = "", ax: 
     columns = _names("columns", columns, values.shape[1])
     powers = values.log10().numpy()
     levels = len(columns[0])
-    with _style():
+    with style():
         ax = _axes(ax, 0.2 * (len(rows) + levels + 2))
         ax.grid(False)
         colors = plt.get_cmap("YlGnBu").with_extremes(bad="white")
         shown = np.ma.masked_invalid(powers)
         image = ax.imshow(shown, cmap=colors, aspect="auto")
+        image.set_gid(_cells_in_words(powers, columns))
         light = image.to_rgba(shown)[..., :3] ** 2.2 @ (0.2126, 0.7152, 0.0722)
         for (row, column), power in np.ndenumerate(powers):
             text = f"{round(power):+d}" if math.isfinite(power) else "0"
@@ -572,6 +546,21 @@ def heatmap(values: Array, rows: Names, columns: Names, *, title: str = "", ax: 
         ax.set_yticks(range(len(rows)), [" ".join(name) for name in rows], fontsize=PHONE)
         ax.tick_params(length=0)
     return ax
+
+
+def _map_in_words(x: NDArray[Any], y: NDArray[Any], values: NDArray[Any]) -> str:
+    row, column = np.unravel_index(values.argmin(), values.shape)
+    lowest = f"lowest {values.min():.3g} at ({x[column]:.3g}, {y[row]:.3g})"
+    return f"map: {lowest}, highest {values.max():.3g}"
+
+
+def _cells_in_words(powers: NDArray[Any], columns: list[tuple[str, ...]]) -> str:
+    parts = {name[0]: [k for k, other in enumerate(columns) if other[0] == name[0]] for name in columns}
+    said = []
+    for name, chosen in parts.items():
+        shown = powers[:, chosen][np.isfinite(powers[:, chosen])]
+        said.append(f"{name}: {shown.min():.0f} to {shown.max():.0f}" if shown.size else f"{name}: zero")
+    return f"powers of ten in {powers.size} cells, " + ", ".join(said)
 
 
 def _axes(ax: Axes | None, height: float = 3.2) -> Axes:

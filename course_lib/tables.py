@@ -1,4 +1,4 @@
-"""Tables: aligned text where they are printed, and a table that reads well on a phone where they are shown."""
+"""Tables: aligned text where they are printed, heads and rows of HTML where a notebook shows them."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Table:
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.head)
-        lines = [
-            f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
-            for name, *cells in self.rows
-        ]
+        lines = []
+        for name, *cells in self.rows:
+            values = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+            lines.append(f'<tr><th scope="row">{escape(name)}</th>{values}</tr>')
         caption = f"<caption>{escape(self.caption)}</caption>" * bool(self.caption)
         body = "\n".join(lines)
         return f"<table>{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
@@ -115,4 +115,6 @@ def _cell(name: str, layout: str, value: object) -> str:
     try:
         return layout.format(value)
     except (ValueError, TypeError, IndexError, KeyError) as error:
-        raise ValueError(f"rows: {value!r} does not fit the format {layout!r} of {name!r}: {error}") from error
+        raise ValueError(
+            f"rows: {value!r} does not fit the format {layout!r} of {name!r}: {error}"
+        ) from error
