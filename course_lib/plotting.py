@@ -559,7 +559,7 @@ def _cells_in_words(powers: NDArray[Any], columns: list[tuple[str, ...]]) -> str
     said = []
     for name, chosen in parts.items():
         shown = powers[:, chosen][np.isfinite(powers[:, chosen])]
-        said.append(f"{name}: {shown.min():.0f} to {shown.max():.0f}" if shown.size else f"{name}: zero")
+        said.append(f"{name}: {np.median(shown):.0f}" if shown.size else f"{name}: zero")
     return f"powers of ten in {powers.size} cells, " + ", ".join(said)
 
 

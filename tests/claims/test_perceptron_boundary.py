@@ -16,6 +16,7 @@ from course_lib.optimum import logistic_objective, logistic_optimum
 from course_lib.penalties import decay_groups, soft_threshold
 from course_lib.scratch import logistic_descent
 from course_lib.training import train
+from tests.refuting import plus, refuted_by, times
 
 X, y = two_points()
 Xd = X.double()
@@ -33,6 +34,7 @@ def probability_of_negative(weight, bias):
     return torch.sigmoid(Xd[1] @ weight + bias)
 
 
+@refuted_by(max_margin, result=times(-1))
 def test_no_minimum():
     """On separable data cross-entropy has no finite minimum: scaling up any separating line lowers the loss."""
     for seed in range(10):
@@ -43,6 +45,8 @@ def test_no_minimum():
         assert losses[-1] < 1e-6
 
 
+@refuted_by(max_margin, result=plus(1e-6))
+@refuted_by(logistic_descent, lr=times(0.01))
 def test_drift_limit():
     """Without decay the boundary of the puzzle turns towards -15.95 degrees, not towards the bisector at 26.57 degrees."""
     steps = [10**2, 10**3, 10**4, 10**5]
