@@ -471,7 +471,7 @@ def settings_in(cells):
 
 
 def literals(code):
-    """Return the numbers in code, with their signs, and the ratios of two; not those in strings."""
+    """Return the numbers in code, with their signs, ratios of two, lengths of ranges; none in strings."""
     nodes = list(ast.walk(ast.parse(code)))
     negated = {node.operand for node in nodes if isinstance(node, ast.UnaryOp)}
     found = set()
@@ -483,7 +483,7 @@ def literals(code):
 
 
 def value_of(node):
-    """Return the exact value of a literal, of its negative, or of the ratio or power of two."""
+    """Return the exact value of a literal, its negative, the ratio or power of two, the length of a range."""
     match node:
         case ast.Constant(value=bool()):
             raise TypeError
@@ -491,6 +491,8 @@ def value_of(node):
             return Fraction(repr(node.value))
         case ast.UnaryOp(op=ast.USub()):
             return -value_of(node.operand)
+        case ast.Call(func=ast.Name(id="range")):
+            return Fraction(len(range(*(int(value_of(argument)) for argument in node.args))))
         case ast.BinOp(op=ast.Div()):
             return value_of(node.left) / value_of(node.right)
         case ast.BinOp(op=ast.Pow()):
