@@ -1,64 +1,85 @@
-"""Every figure of the book. Opaque, safe for color-blind readers, legible on a phone.
+"""Every figure of the book. Opaque, legible on a phone, safe for color-blind readers and in a dark theme.
 
-Color never stands alone: classes differ in marker, lines in dash pattern.
+A concept has one color in all of them (the table is in `_style`), which never stands alone: lines differ in
+dash pattern, points in marker, and shades are named by a bar or on their edges.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from course_lib import _checks
+from course_lib import _checks, _drawing
 from course_lib._checks import Array
-from course_lib._style import COLORS, DASHES, Described, style
-from course_lib.geometry import boundary_segment
+from course_lib._drawing import LARGEST, Floats, Limits, Scale
+from course_lib._style import (
+    HALO,
+    MAP,
+    WIDTH,
+    Concept,
+    Described,
+    looks,
+    said,
+    style,
+)
+from course_lib.geometry import boundary_segment, signed_distance
 
 if TYPE_CHECKING:
     from course_lib.training import History
 
-__all__ = ["arrows", "boundaries", "curves", "drift", "fits", "heatmap", "panels", "paths"]
+__all__ = [
+    "arrows",
+    "boundaries",
+    "contours",
+    "curves",
+    "drift",
+    "fits",
+    "heatmap",
+    "level_sets",
+    "panels",
+    "points",
+    "small_multiples",
+]
 
-Limits: TypeAlias = tuple[float, float]  # of an axis, lower end first
 Names: TypeAlias = Sequence[str] | Sequence[tuple[str, ...]]
+Model: TypeAlias = Callable[[torch.Tensor], Array] | tuple[Array, Array]
 
-GREYS = LinearSegmentedColormap.from_list("greys", ["0.6", "1.0"])  # with edges as they are: a small file
-WIDTH = 5.6  # inches: fits a phone without letters below 9 CSS pixels
-PHONE = 9.5  # points: 9 CSS pixels on a phone of 390
-LARGEST = 1e300  # what matplotlib can draw: beyond, its margins overflow
-TALLEST = 400  # inches: at 150 dots each, what it can store
+TALLEST = 300  # inches: at 200 dots each, what it can store
+CELLS = "viridis_r"
+SHAPES = {1: "diamond", 2: "circle", math.inf: "box"}
 
 
-def panels(n_rows: int = 1, *, height: float = 3.2, **subplots: Any) -> tuple[Figure, Any]:
+def panels(n_rows: int = 1, *, height: float = 2.4, **subplots: Any) -> tuple[Figure, Any]:
     """Return a figure in the book's style and its axes, one above the other.
 
     Parameters
     ----------
     n_rows : int, default=1
         Number of axes.
-    height : float, default=3.2
-        Inches for each.
+    height : float, default=2.4
+        Inches for each, at least half of one; a legend adds its own.
     **subplots
         Passed on to ``plt.subplots``, such as ``sharex=True`` or ``ncols=2``.
 
     Returns
     -------
     figure : Figure
+        4.5 inches wide: on a phone its letters are 11 CSS pixels high.
     axes : Axes, or ndarray of Axes where there are several
 
     Raises
     ------
     ValueError, TypeError
-        If `n_rows` is not a positive integer or `height` not positive, or the figure would be too tall.
+        If `n_rows` is not a positive integer or `height` below 0.5, or the figure would be too tall.
 
     Examples
     --------
@@ -68,11 +89,77 @@ def panels(n_rows: int = 1, *, height: float = 3.2, **subplots: Any) -> tuple[Fi
     (2,)
     """
     n_rows = _checks.count("n_rows", n_rows)
-    height = _checks.number("height", height, strict=True)
+    height = _checks.number("height", height, minimum=0.5)
     if n_rows * height > TALLEST:
         raise ValueError(f"n_rows x height must be at most {TALLEST} inches, got {n_rows} x {height:g}")
+    size = (WIDTH, height * n_rows)
     with style():
-        return plt.subplots(n_rows, figsize=(WIDTH, height * n_rows), FigureClass=Described, **subplots)
+        return plt.subplots(n_rows, figsize=size, layout="compressed", FigureClass=Described, **subplots)
+
+
+def small_multiples(
+    draw: Callable[..., object],
+    settings: Mapping[str, Mapping[str, Any]],
+    *,
+    ncols: int = 2,
+    height: float = 2.0,
+    **common: Any,
+) -> NDArray[np.object_]:
+    """Draw the same kind of axes for several settings, side by side and to the same scales.
+
+    Parameters
+    ----------
+    draw : callable
+        A function of this module that takes `title` and `ax`.
+    settings : dict of str to dict
+        For each panel its short title, and the arguments of `draw` that are its own.
+    ncols : int, default=2
+        Panels in a row.
+    height : float, default=2.0
+        Inches for each row.
+    **common
+        The arguments of `draw` that all panels share.
+
+    Returns
+    -------
+    ndarray of Axes of shape (n_rows, ncols)
+        Names of axes stand at the left and below only, what the panels show is named once, and their shades
+        mean the same in all of them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `draw` is not callable or refuses what it is given, or another argument is not as described.
+
+    Examples
+    --------
+    >>> from course_lib.plotting import curves, small_multiples
+    >>> runs = {f"lr {lr}": {"series": {"L2": ([0, 1, 2], [1, lr, lr**2])}} for lr in (0.5, 0.9)}
+    >>> axes = small_multiples(curves, runs, xlabel="step", ylabel="|w|")
+    >>> [ax.get_title() for ax in axes.flat]
+    ['lr 0.5', 'lr 0.9']
+    """
+    _checks.function("draw", draw)
+    for title, own in _checks.mapping("settings", settings).items():
+        _checks.mapping(f"settings[{title!r}]", own, empty=True)
+    ncols = min(_checks.count("ncols", ncols), len(settings))
+    n_rows = math.ceil(len(settings) / ncols)
+    axes: NDArray[np.object_]
+    _, axes = panels(n_rows, height=height, ncols=ncols, squeeze=False, sharex=True, sharey=True)
+    used: list[Any] = list(axes.flat)[: len(settings)]
+    if draw is contours and not any("levels" in own for own in settings.values()):
+        common = {**common, "levels": _common_levels(settings.values(), common)}
+    for ax, (title, own) in zip(used, settings.items(), strict=True):
+        with _checks.within(f"draw with settings[{title!r}]"):
+            draw(**common, **own, title=title, ax=ax)
+    with style():
+        for ax in axes.flat[len(settings) :]:
+            ax.set_axis_off()
+        for place, ax in enumerate(used):
+            _drawing.outer_names(ax, below=place + ncols >= len(used), left=place % ncols == 0)
+        _drawing.share_bar(used)
+        _drawing.legend(used[0])
+    return axes
 
 
 def boundaries(
@@ -82,21 +169,31 @@ def boundaries(
     *,
     xlim: Limits,
     ylim: Limits,
+    probability: str | None = None,
+    distances: bool = False,
+    concept: Concept = None,
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw labelled points of the plane and the boundaries of named classifiers.
+    r"""Draw labelled points of the plane and the boundaries of named classifiers.
+
+    The boundary is the line :math:`w \cdot x + b = 0`.
 
     Parameters
     ----------
     X : Tensor of shape (n_samples, 2)
     y : Tensor of shape (n_samples,)
-        Labels 0 (squares) and 1 (circles).
+        Labels 1 (dark circles) and 0 (white squares).
     classifiers : dict of str to (weight, bias)
-        Drawn in this order, each with its own color and dash pattern. A boundary that misses the
-        rectangle is named in the legend but cannot be seen.
+        Drawn in this order. A boundary that misses the rectangle is named in the legend but cannot be seen.
     xlim, ylim : (float, float)
         The rectangle shown; both axes have the same scale, so that right angles look right.
+    probability : str, optional
+        Name of the classifier whose probability of label 1, :math:`\sigma(w \cdot x + b)`, is shaded.
+    distances : bool, default=False
+        Whether the distance of every point to every boundary is drawn and written beside it.
+    concept : str or dict of str to str, optional
+        The concept to which all classifiers belong, or each of them, where its name does not say it.
     title : str, default=""
     ax : Axes, optional
         Where to draw; a new figure when None.
@@ -108,7 +205,7 @@ def boundaries(
     Raises
     ------
     ValueError, TypeError
-        If a shape, label or limit is not as described.
+        If a shape, label, limit, name or concept is not as described.
 
     Examples
     --------
@@ -116,21 +213,32 @@ def boundaries(
     >>> from course_lib.geometry import bisector
     >>> from course_lib.plotting import boundaries
     >>> X, y = two_points()
-    >>> ax = boundaries(X, y, {"bisector": bisector(*X)}, xlim=(0, 4), ylim=(0, 3))
-    >>> [line.get_label() for line in ax.lines]
-    ['bisector']
+    >>> ax = boundaries(X, y, {"L2": bisector(*X)}, xlim=(0, 4), ylim=(0, 3), distances=True)
+    >>> ax.figure
+    axes 1: x '$x_1$', linear, 0 to 4; y '$x_2$', linear, 0 to 3
+      L2: from (1.25, 3) to (2.75, 0), falls, lowest 0, highest 3; the points are 1.12, 1.12 away
+      label 1: at (3, 2)
+      label 0: at (1, 1)
     """
     _texts(title=title)
     X, y = _plane(X, y)
     xlim, ylim = _rectangle(xlim, ylim)
     classifiers = _classifiers(classifiers)
+    feet = _feet(X, classifiers) if _checks.flag("distances", distances) else {}
+    if probability is not None and not (isinstance(probability, str) and probability in classifiers):
+        raise ValueError(f"probability must be a name of classifiers, got {probability!r}")
+    styles = looks("classifiers", classifiers, concept)
     with style():
-        ax = _axes(ax, WIDTH * 0.75)
-        for index, (label, (weight, bias)) in enumerate(classifiers.items()):
-            _boundary(ax, weight, bias, xlim, ylim, label=label, **_look(index))
-        _points(ax, X, y)
-        _frame(ax, xlim, ylim, title)
-        _legend_below(ax)
+        ax = _axes(ax, _drawing.height(_drawing.ratio(xlim, ylim)))
+        _drawing.frame(ax, xlim, ylim, title)
+        if probability is not None:
+            _drawing.probability(ax, *classifiers[probability])
+        for label, (weight, bias) in classifiers.items():
+            _drawing.boundary(ax, weight, bias, label=label, path_effects=[HALO], **styles[label].line)
+        if feet:
+            _drawing.distances(ax, X, feet)
+        _drawing.classes(ax, X, y)
+        _drawing.legend(ax)
     return ax
 
 
@@ -143,6 +251,7 @@ def drift(
     classifiers: Mapping[str, tuple[Array, Array]] | None = None,
     xlim: Limits,
     ylim: Limits,
+    concept: Concept = None,
 ) -> NDArray[np.object_]:
     """Draw how a perceptron's boundary moved in training, and how its weights grew.
 
@@ -158,8 +267,10 @@ def drift(
     epochs : sequence of int
         Increasing, each below the number of epochs recorded.
     classifiers : dict of str to (weight, bias), optional
-        Named classifiers to compare with, drawn in black.
+        Named classifiers to compare with, drawn as references.
     xlim, ylim : (float, float)
+    concept : str or dict of str to str, optional
+        The concept to which all histories belong, or each of them, where its name does not say it.
 
     Returns
     -------
@@ -168,7 +279,7 @@ def drift(
     Raises
     ------
     ValueError, TypeError
-        If a shape, label, limit or epoch is not as described.
+        If a shape, label, limit, epoch or concept is not as described.
 
     Examples
     --------
@@ -192,56 +303,55 @@ def drift(
     shortest = min(len(weights) for weights, _ in traces.values())
     if not epochs or epochs != sorted(set(epochs)) or epochs[-1] >= shortest:
         raise ValueError(f"epochs must increase and stay below {shortest} of histories, got {epochs}")
+    styles, others = looks("histories", traces, concept), looks("classifiers", classifiers, "reference")
     with style():
         axes: NDArray[np.object_]
-        figure, axes = panels(2, height=2.8, ncols=len(histories), squeeze=False, sharey="row")
-        for column, (title, (weights, biases)) in zip(axes.T, traces.items(), strict=True):
+        _, axes = panels(2, height=2.0, ncols=len(histories), squeeze=False, sharey="row")
+        for (above, below), (title, (weights, biases)) in zip(axes.T, traces.items(), strict=True):
+            color = styles[title].color
+            _drawing.frame(above, xlim, ylim, title)
             for rank, epoch in enumerate(epochs, start=1):
                 ends = epoch in (epochs[0], epochs[-1])
-                _boundary(
-                    column[0],
-                    weights[epoch],
-                    biases[epoch],
-                    xlim,
-                    ylim,
-                    color=COLORS[3],
-                    linestyle="-",
-                    alpha=0.2 + 0.8 * (rank / len(epochs)),
-                    linewidth=2.4 if epoch == epochs[-1] else 1.2,
-                    label=f"epoch {epoch}" if ends else None,
-                )
-            for index, (label, (weight, bias)) in enumerate(classifiers.items(), start=1):
-                look = {"color": "black", "linestyle": DASHES[index % 6], "label": label}
-                _boundary(column[0], weight, bias, xlim, ylim, **look)
-            _points(column[0], X, y)
-            _frame(column[0], xlim, ylim, title)
-            column[1].plot(weights.abs().sum(dim=1).cpu().double(), color=COLORS[0])
-            column[1].set(xlabel="epoch")
-        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-        axes[1, 0].set(ylabel="$|w_1| + |w_2|$", ylim=(0, None))
+                fade = {"color": color, "alpha": 0.3 + 0.7 * (rank / len(epochs))}
+                label = f"epoch {epoch}" if ends else None
+                look = {**fade, "linewidth": 2.6 if epoch == epochs[-1] else 1.2}
+                _drawing.boundary(above, weights[epoch], biases[epoch], label=label, **look)
+            for label, (weight, bias) in classifiers.items():
+                _drawing.boundary(above, weight, bias, label=label, **others[label].line)
+            _drawing.classes(above, X, y)
+            below.plot(weights.abs().sum(dim=1).cpu().double(), label="|w1| + |w2|", color=color)
+            below.set(xlabel="epoch")
+        beside: list[Any] = list(axes[:, 1:].flat)
+        for ax in beside:
+            _drawing.outer_names(ax, below=True, left=False)
+        axes[1, 0].set(ylabel="|w1| + |w2|", ylim=(0, None))
+        _drawing.legend(axes[0, 0])
     return axes
 
 
 def fits(
     X: Array,
     y: Array,
-    lines: Mapping[str, tuple[Array, Array]],
+    models: Mapping[str, Model],
     *,
     xlabel: str = "x",
     ylabel: str = "y",
+    concept: Concept = None,
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw points and named straight lines through them.
+    """Draw points and named lines or curves through them.
 
     Parameters
     ----------
     X : Tensor of shape (n_samples, 1)
     y : Tensor of shape (n_samples, 1)
-    lines : dict of str to (weight, bias)
-        Each over the range of X, in its own color and dash pattern.
+    models : dict of str to callable or (weight, bias)
+        Each predicts a column like `y` from one like `X`, over whose range it is drawn; a pair is a line.
     xlabel : str, default="x"
     ylabel : str, default="y"
+    concept : str or dict of str to str, optional
+        The concept to which all models belong, or each of them, where its name does not say it.
     title : str, default=""
     ax : Axes, optional
         Where to draw; a new figure when None.
@@ -253,34 +363,36 @@ def fits(
     Raises
     ------
     ValueError, TypeError
-        If X and y are not single columns of as many rows, a line is not two finite numbers, or one of
-        them is too large to be drawn.
+        If X and y are not single columns of as many rows, a model is neither two finite numbers nor a
+        function with a finite value for every row, or something is too large to be drawn.
 
     Examples
     --------
     >>> from course_lib.data import curved_points
     >>> from course_lib.plotting import fits
-    >>> ax = fits(*curved_points(), {"a line": (1.0, 2.5)})
+    >>> ax = fits(*curved_points(), {"a line": (1.0, 2.5), "a parabola": lambda x: x**2 + 2})
     >>> [line.get_label() for line in ax.lines]
-    ['a line']
+    ['a line', 'a parabola']
     """
     _texts(xlabel=xlabel, ylabel=ylabel, title=title)
-    X, y = (_drawable(*item) for item in zip("Xy", _checks.rows(X, y), strict=True))
+    X, y = _checks.rows(X, y)
     for name, column in (("X", X), ("y", y)):
         if column.ndim != 2 or column.shape[1] != 1:
             raise ValueError(f"{name} must have one column, got shape {tuple(column.shape)}")
-    ends = torch.stack([X.min(), X.max()])
+    X = X.detach() if X.is_floating_point() else X.double()
+    dots = _drawable("X", X), _drawable("y", y)
+    x = torch.linspace(dots[0].min(), dots[0].max(), 201, dtype=torch.float64)[:, None]
     heights = {}
-    for label, line in _checks.mapping("lines", lines, empty=True).items():
-        weight, bias = _pair(f"lines[{label!r}]", line, 1)
-        heights[label] = _drawable(f"lines[{label!r}] over X", weight * ends + bias)
+    for label, model in _checks.mapping("models", models, empty=True).items():
+        heights[label] = _prediction(f"models[{label!r}]", model, x, x.to(X))
+    styles = looks("models", heights, concept)
     with style():
         ax = _axes(ax)
-        ax.scatter(X, y, color="0.35", s=18, label="data")
-        for index, (label, height) in enumerate(heights.items()):
-            ax.plot(ends, height, label=label, **_look(index))
-        ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
-        ax.legend(loc="best")
+        ax.scatter(*dots, color="0.85", edgecolor="0.5", linewidth=1, s=24, label="data")
+        for label, height in heights.items():
+            ax.plot(x, height, label=label, **styles[label].line)
+        _drawing.name_axes(ax, xlabel, ylabel, title)
+        _drawing.legend(ax)
     return ax
 
 
@@ -290,22 +402,31 @@ def curves(
     xlabel: str,
     ylabel: str,
     references: Mapping[str, float] | None = None,
-    xscale: Literal["linear", "log"] = "linear",
-    yscale: Literal["linear", "log"] = "linear",
+    xreferences: Mapping[str, float] | None = None,
+    minima: bool = False,
+    xscale: Scale = "linear",
+    yscale: Scale = "linear",
+    concept: Concept = None,
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw named curves, with named horizontal lines to compare them with.
+    """Draw named curves, the range over runs around them, and named lines to compare them with.
 
     Parameters
     ----------
     series : dict of str to (x, y)
-        Each a curve, in its own color and dash pattern.
+        Each a curve. Where y has a row for each of several runs, shape (n_runs, n_x), the curve is their
+        median, and a band around it goes from their lowest to their highest.
     xlabel, ylabel : str
         Name and unit of each axis.
-    references : dict of str to float, optional
-        Heights of dotted horizontal lines, each named at its right end.
+    references, xreferences : dict of str to float, optional
+        Dotted horizontal lines at these heights, named at their right end, and vertical ones, named at
+        their upper end.
+    minima : bool, default=False
+        Whether the lowest point of each curve is marked by a star.
     xscale, yscale : {"linear", "log"}, default="linear"
+    concept : str or dict of str to str, optional
+        The concept to which all series belong, or each of them, where its name does not say it.
     title : str, default=""
     ax : Axes, optional
         Where to draw; a new figure when None.
@@ -318,73 +439,88 @@ def curves(
     ------
     ValueError, TypeError
         If a curve is not two finite vectors of equal length, has nothing above 0 on a log scale or more
-        than can be drawn, a reference is not finite, or a scale is another.
+        than can be drawn, a reference is not finite, or a scale or a concept is another.
 
     Examples
     --------
     >>> from course_lib.plotting import curves
-    >>> ax = curves({"square": ([0, 1, 2], [0, 1, 4])}, xlabel="side (m)", ylabel="area (m²)")
-    >>> ax.get_ylabel()
-    'area (m²)'
+    >>> runs = [[3.0, 1.0, 2.0], [5.0, 2.0, 2.0], [4.0, 1.5, 2.5]]
+    >>> ax = curves({"L2": ([0.01, 0.1, 1.0], runs)}, xlabel="λ", ylabel="loss", xscale="log", minima=True)
+    >>> ax.figure
+    axes 1: x 'λ', log, 0.00794 to 1.26; y 'loss', linear, 0.8 to 5.2
+        L2: range of 3 runs, at first from 3 to 5, at last from 2 to 2.5
+      L2: from (0.01, 4) to (1, 2), turns, lowest 1.5, highest 4
+        minimum of L2: at (0.1, 1.5)
     """
     _texts(xlabel=xlabel, ylabel=ylabel, title=title)
     _checks.mapping("series", series)
     for name, scale in (("xscale", xscale), ("yscale", yscale)):
         _checks.choice(name, scale, ("linear", "log"))
-    pairs = {label: _curve(f"series[{label!r}]", pair, xscale, yscale) for label, pair in series.items()}
-    heights = {}
-    references = {} if references is None else _checks.mapping("references", references, empty=True)
-    for label, height in references.items():
-        name, minimum = f"references[{label!r}]", -math.inf if yscale == "linear" else 0.0
-        heights[label] = _checks.number(name, height, minimum=minimum, strict=yscale == "log")
-        _drawable(name, height)
+    drawn = {label: _curve(f"series[{label!r}]", pair, xscale, yscale) for label, pair in series.items()}
+    heights = _references("references", references, yscale)
+    places = _references("xreferences", xreferences, xscale)
+    starred, styles = _checks.flag("minima", minima), looks("series", series, concept)
     with style():
         ax = _axes(ax)
-        for index, (label, (x, y)) in enumerate(pairs.items()):
-            ax.plot(x, y, label=label, **_look(index))
-        ax.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale, title=title)
-        for label, height in heights.items():
-            line = ax.axhline(height, color="0.25", linestyle=":", linewidth=1.4)
-            line.set_gid(f"{label}: at {height:.3g}")
-            place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center"}
-            ax.annotate(label, (1.01, height), **place, fontsize=9, color="0.25")
-        if len(series) > 2:
-            _legend_below(ax, 0.21)
-        elif len(series) == 2:
-            ax.legend(loc="best")
+        for label, (x, runs) in drawn.items():
+            middle = np.median(runs, axis=0)
+            if len(runs) > 1:
+                _drawing.band(ax, label, x, runs, styles[label].color)
+            ax.plot(x, middle, label=label, **styles[label].line)
+            if starred:
+                lowest = middle <= middle.min() + 1e-9 * np.ptp(middle)
+                _drawing.mark(ax, "minimum", x[lowest][:1], middle[lowest][:1], of=f" of {label}")
+        _drawing.scales(ax, xscale, yscale)
+        _drawing.name_axes(ax, xlabel, ylabel, title, lines_above=bool(places))
+        _drawing.references(ax, heights, places)
+        _drawing.legend(ax)
     return ax
 
 
-def paths(
+def contours(
     x: Array,
     y: Array,
     values: Array,
-    points: Mapping[str, Array],
+    paths: Mapping[str, Array] | None = None,
     *,
     xlabel: str,
     ylabel: str,
-    title: str = "",
-    levels: int = 14,
+    zlabel: str,
+    levels: int | Sequence[float] = 7,
+    minimum: bool | Array = True,
     steps: bool = False,
+    equal: bool = True,
+    xscale: Scale = "linear",
+    yscale: Scale = "linear",
+    concept: Concept = None,
+    title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw paths over the map of a function of two parameters, both to the same scale.
+    """Draw the map of a function of two parameters, and paths over it.
 
     Parameters
     ----------
     x, y : Tensor of shape (n_x,), (n_y,)
         The axes of the map, increasing.
     values : Tensor of shape (n_y, n_x)
-        The function: darker is lower, and between two lines it changes by a constant.
-    points : dict of str to Tensor of shape (n_points, 2)
-        Each a path, drawn from its first point to its last, which is marked by a dot. Several are named
-        in a legend.
-    xlabel, ylabel : str
-    title : str, default=""
-    levels : int, default=14
-        About how many lines the map has.
+        The function.
+    paths : dict of str to Tensor of shape (n_points, 2), optional
+        Each drawn from its first point, an open circle, to its last, which has its marker.
+    xlabel, ylabel, zlabel : str
+        Name and unit of each axis, and of the function, for the bar that says what its shades mean.
+    levels : int or increasing sequence of float, default=7
+        About how many shades there are, or the values between which they change.
+    minimum : bool or Tensor of shape (2,), default=True
+        Whether a star marks the lowest value of the map, or where it stands.
     steps : bool, default=False
         Whether every point of a path is marked: where they lie close together, it is slow.
+    equal : bool, default=True
+        Whether both axes have the same scale. They never have where one is logarithmic or fifty times as
+        long.
+    xscale, yscale : {"linear", "log"}, default="linear"
+    concept : str or dict of str to str, optional
+        The concept to which all paths belong, or each of them, where its name does not say it.
+    title : str, default=""
     ax : Axes, optional
         Where to draw; a new figure when None.
 
@@ -395,56 +531,67 @@ def paths(
     Raises
     ------
     ValueError, TypeError
-        If a shape or an axis is not as described, or a number is too large to be drawn.
+        If a shape, an axis, a scale or a concept is not as described, or a number is too large to be drawn.
 
     Examples
     --------
     >>> import torch
-    >>> from course_lib.plotting import paths
+    >>> from course_lib.plotting import contours
     >>> x, y = torch.linspace(-2, 2, 41), torch.linspace(-1, 1, 21)
     >>> bowl = x**2 + 4 * y[:, None] ** 2
-    >>> line = torch.tensor([[2.0, 1.0], [0.0, 0.0]])
-    >>> ax = paths(x, y, bowl, {"straight": line}, xlabel="x", ylabel="y")
-    >>> ax.get_legend_handles_labels()[1]
-    ['straight']
+    >>> path = torch.tensor([[2.0, 1.0], [0.0, 0.5]])
+    >>> ax = contours(x, y, bowl, {"plain descent": path}, xlabel="x", ylabel="y", zlabel="loss")
+    >>> ax.figure
+    axes 1: x 'x', linear, -2 to 2; y 'y', linear, -1 to 1
+        loss: lowest 0 at (0, 0), highest 8
+      plain descent: from (2, 1) to (0, 0.5), falls, lowest 0.5, highest 1
+        start: at (2, 1)
+        minimum: at (0, 0)
+        loss: shown by colors
     """
-    _texts(xlabel=xlabel, ylabel=ylabel, title=title)
-    x, y = _drawable("x", _checks.axis("x", x)), _drawable("y", _checks.axis("y", y))
+    _texts(xlabel=xlabel, ylabel=ylabel, zlabel=zlabel, title=title)
+    x, y = _map_axis("x", x, xscale), _map_axis("y", y, yscale)
     values = _drawable("values", values, ndim=2)
     if values.shape != (len(y), len(x)):
         raise ValueError(f"values must have shape {(len(y), len(x))}, by y and x, got {tuple(values.shape)}")
-    levels = _checks.count("levels", levels, minimum=2)
-    marker = "." if _checks.flag("steps", steps) else None
     tracks = {}
-    for label, track in _checks.mapping("points", points, empty=True).items():
-        tracks[label] = _drawable(f"points[{label!r}]", track, ndim=2)
-        if tracks[label].shape[1] != 2:
-            raise ValueError(f"points[{label!r}] must have 2 columns, got {tracks[label].shape[1]}")
+    for label, track in _checks.mapping("paths", {} if paths is None else paths, empty=True).items():
+        tracks[label] = _positions(f"paths[{label!r}]", track)
     x, y, values = (tensor.numpy() for tensor in (x, y, values))
+    bounds = _levels(levels, values)
+    _checks.flag("steps", steps)
+    equal = _checks.flag("equal", equal) and xscale == yscale == "linear" and 0.02 < _drawing.ratio(x, y) < 50
+    star = _star(minimum, x, y, values)
+    styles = looks("paths", tracks, concept)
     with style():
-        ax = _axes(ax, WIDTH * 0.7)
-        ax.grid(False)
-        filled = ax.contourf(x, y, values, levels=levels, cmap=GREYS, antialiased=False)
-        filled.set_gid(_map_in_words(x, y, values))
-        ax.contour(x, y, values, levels=levels, colors="0.5", linewidths=0.4, antialiased=False)
-        for index, (label, track) in enumerate(tracks.items()):
-            ax.plot(*track.T, label=label, marker=marker, **_look(index))
-            ax.plot(*track[-1:].T, "o", color=COLORS[index % 6], markeredgecolor="white", markersize=7)
-        ax.set(xlabel=xlabel, ylabel=ylabel, title=title, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
-        ax.set_aspect("equal")
-        if len(tracks) > 1:
-            _legend_below(ax)
+        ax = _axes(ax, _drawing.height(_drawing.ratio(x, y)) if equal else 3.0)
+        _drawing.scales(ax, xscale, yscale)
+        _drawing.name_axes(ax, xlabel, ylabel, title)
+        _drawing.shades(ax, x, y, values, bounds, zlabel)
+        for label, track in tracks.items():
+            color, _, marker = styles[label]
+            if steps:
+                ax.plot(*track.T, linestyle="none", marker=".", zorder=2.5, color=color)
+            edge: dict[str, Any] = {"path_effects": [HALO], "marker": marker, "markevery": [-1]}
+            ax.plot(*track.T, label=label, **edge, **styles[label].line)
+            _drawing.mark(ax, "start", *track[:1].T)
+        if star is not None:
+            _drawing.mark(ax, "minimum", *star[:, None])
+        ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), aspect="equal" if equal else "auto")
+        _drawing.legend(ax)
     return ax
 
 
-def arrows(vectors: Mapping[str, tuple[Array, Array]], ax: Axes) -> Axes:
-    """Draw named arrows into axes that show a plane, such as those of `paths`.
+def arrows(vectors: Mapping[str, tuple[Array, Array]], ax: Axes, *, concept: Concept = None) -> Axes:
+    """Draw named arrows into axes that show a plane, such as those of `contours`.
 
     Parameters
     ----------
     vectors : dict of str to (start, end)
-        Two points of the plane each; every arrow has its own color and dash pattern.
+        Two points of the plane each.
     ax : Axes
+    concept : str or dict of str to str, optional
+        The concept to which all arrows belong, or each of them, where its name does not say it.
 
     Returns
     -------
@@ -453,39 +600,137 @@ def arrows(vectors: Mapping[str, tuple[Array, Array]], ax: Axes) -> Axes:
     Raises
     ------
     ValueError, TypeError
-        If a point does not have two finite coordinates, or `ax` is something else.
+        If a point does not have two finite coordinates, or `ax` or a concept is something else.
 
     Examples
     --------
     >>> from course_lib.plotting import arrows, panels
-    >>> ax = arrows({"east": ([0, 0], [1, 0]), "north": ([0, 0], [0, 1])}, panels()[1])
+    >>> ax = arrows({"momentum": ([0, 0], [1, 0]), "gradient": ([1, 0], [1, 1])}, panels()[1])
     >>> ax.get_legend_handles_labels()[1]
-    ['east', 'north']
+    ['momentum', 'gradient']
     """
     vectors = {k: _pair(f"vectors[{k!r}]", v, 2) for k, v in _checks.mapping("vectors", vectors).items()}
-    if not isinstance(ax, Axes):
-        raise TypeError(f"ax must be Axes of matplotlib, got {ax!r}")
+    ax, styles = _axes(ax, optional=False), looks("vectors", vectors, concept)
     exact = {"arrowstyle": "->", "linewidth": 2, "shrinkA": 0, "shrinkB": 0, "clip_box": ax.bbox}
     with style():
-        for index, (label, ends) in enumerate(vectors.items()):
+        for label, ends in vectors.items():
             start, end = ends.tolist()
-            arrow = ax.annotate("", end, start, arrowprops={**exact, **_look(index)}, annotation_clip=False)
-            arrow.set_in_layout(False)
-            arrow.set_gid(f"{label}: from ({start[0]:.3g}, {start[1]:.3g}) to ({end[0]:.3g}, {end[1]:.3g})")
+            look = styles[label].line
+            arrow = ax.annotate("", end, start, arrowprops={**exact, **look}, annotation_clip=False)
+            arrow.set_in_layout(False)  # matplotlib 3.10 would make room for all of it
             ax.update_datalim(ends)
-            ax.plot(*ends[:1].T, label=label, **_look(index))
-        _legend_below(ax)
+            ways = (f"({said(x)}, {said(y)})" for x, y in (start, end))
+            ax.plot(*ends[:1].T, label=label, gid=f"{label}\tfrom {' to '.join(ways)}", **look)
+        _drawing.legend(ax)
     return ax
 
 
-def heatmap(values: Array, rows: Names, columns: Names, *, title: str = "", ax: Axes | None = None) -> Axes:
-    """Draw a table of positive numbers as colors on a log scale, with the power of ten in every cell.
+def points(positions: Mapping[str, Array], ax: Axes, *, concept: Concept = None) -> Axes:
+    """Mark named points in axes that show a plane, such as those of `contours`.
+
+    Parameters
+    ----------
+    positions : dict of str to Tensor of shape (2,) or (n_points, 2)
+        The name of a single point stands beside it, that of several in the legend. "start" is an open
+        circle, "minimum" a star.
+    ax : Axes
+    concept : str or dict of str to str, optional
+        The concept to which all points belong, or those of each name, where it does not say it.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a point does not have two finite coordinates, or `ax` or a concept is something else.
+
+    Examples
+    --------
+    >>> from course_lib.plotting import panels, points
+    >>> ax = points({"stands": [2.0, 1.0], "minimum": [0.0, 0.0]}, panels()[1])
+    >>> [text.get_text() for text in ax.texts]
+    ['stands', 'minimum']
+    """
+    places = {
+        name: _positions(f"positions[{name!r}]", place)
+        for name, place in _checks.mapping("positions", positions).items()
+    }
+    ax, styles = _axes(ax, optional=False), looks("positions", places, concept)
+    alone = [place for place in places.values() if len(place) == 1]
+    with style():
+        for name, place in places.items():
+            _drawing.mark(ax, name, *place.T, look=styles[name], hidden=len(place) == 1)
+            if len(place) == 1:
+                _drawing.write_beside(ax, name, place[0], torch.cat(alone).mean(dim=0))
+        _drawing.legend(ax)
+    return ax
+
+
+def level_sets(sets: Mapping[str, tuple[float, Array]], ax: Axes, *, concept: Concept = None) -> Axes:
+    r"""Draw level sets of penalties around the origin: circles, diamonds or boxes.
+
+    They are the :math:`w` of the plane with :math:`\lVert w \rVert_p = r`, which is
+    :math:`|w_1| + |w_2| = r` for :math:`p = 1` and :math:`\max(|w_1|, |w_2|) = r` for infinity.
+
+    Parameters
+    ----------
+    sets : dict of str to (norm, radius)
+        The p, which is 1, 2 or ``math.inf``, and one radius or several.
+    ax : Axes
+    concept : str or dict of str to str, optional
+        The concept to which all sets belong, or those of each name, where it does not say it.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        If p is another, a radius is not positive and finite, or `ax` or a concept is something else.
+
+    Examples
+    --------
+    >>> from course_lib.plotting import level_sets, panels
+    >>> ax = level_sets({"L2": (2, 1.0), "L1": (1, [0.5, 1.0])}, panels()[1])
+    >>> ax.figure
+    axes 1: x '', linear, -1.1 to 1.1; y '', linear, -1.1 to 1.1
+      L2: a circle of radius 1
+      L1: a diamond of radius 0.5, 1
+    """
+    shapes = {name: _set(f"sets[{name!r}]", pair) for name, pair in _checks.mapping("sets", sets).items()}
+    ax, styles = _axes(ax, optional=False), looks("sets", shapes, concept)
+    with style():
+        for name, (norm, radii) in shapes.items():
+            turn = np.linspace(0, 2 * np.pi, 721)
+            circle = np.stack([np.cos(turn), np.sin(turn)])
+            shape = circle / np.linalg.norm(circle, ord=norm, axis=0)
+            words = f"{name}\ta {SHAPES[norm]} of radius {', '.join(map(said, radii))}"
+            for radius in radii:
+                ax.plot(*radius * shape, label=name, gid=words, **styles[name].line)
+        _drawing.legend(ax)
+    return ax
+
+
+def heatmap(
+    values: Array,
+    rows: Names,
+    columns: Names,
+    *,
+    title: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a table of positive numbers as colors on a log scale.
+
+    Where it is wide enough, a cell shows the exponent of the power of ten that is closest on this scale, with
+    its sign: "-16" is about 1e-16, and "0" without a sign is zero itself. Otherwise a bar says it.
 
     Parameters
     ----------
     values : Tensor of shape (n_rows, n_columns)
-        At least 0. A cell shows the exponent of the power of ten that is closest on the log scale, with its
-        sign: "-16" is about 1e-16. "0" without a sign is zero itself, in white.
+        At least 0, which is white.
     rows, columns : sequence of str, or of tuple of str
         The names at the left and above. Tuples of columns take a line for each of their entries, the first
         on top; neighbors that begin alike share one name, and a line parts those that do not.
@@ -515,62 +760,89 @@ def heatmap(values: Array, rows: Names, columns: Names, *, title: str = "", ax: 
         raise ValueError(f"values must be >= 0, got {values.min().item():g}")
     rows = _names("rows", rows, values.shape[0])
     columns = _names("columns", columns, values.shape[1])
-    powers = values.log10().numpy()
-    levels = len(columns[0])
+    powers = np.ma.masked_invalid(values.log10().numpy())
     with style():
-        ax = _axes(ax, 0.2 * (len(rows) + levels + 2))
+        ax = _axes(ax, 0.2 * (len(rows) + len(columns[0]) + 4))
         ax.grid(False)
-        colors = plt.get_cmap("YlGnBu").with_extremes(bad="white")
-        shown = np.ma.masked_invalid(powers)
-        image = ax.imshow(shown, cmap=colors, aspect="auto")
-        image.set_gid(_cells_in_words(powers, columns))
-        light = image.to_rgba(shown)[..., :3] ** 2.2 @ (0.2126, 0.7152, 0.0722)
-        for (row, column), power in np.ndenumerate(powers):
-            text = f"{round(power):+d}" if math.isfinite(power) else "0"
-            color = "white" if light[row, column] < 0.18 else "black"  # whose contrast is higher
-            ax.text(column, row, text, color=color, ha="center", va="center", fontsize=PHONE)
-        for level in range(levels):
-            for name, group in groupby(range(len(columns)), key=lambda k: columns[k][: level + 1]):
-                group = list(group)
-                place: dict[str, Any] = {
-                    "xycoords": ("data", "axes fraction"),
-                    "textcoords": "offset points",
-                    "ha": "center",
-                }
-                offset = (0, 4 + 1.3 * PHONE * (levels - 1 - level))
-                ax.annotate(name[-1], (np.mean(group), 1), offset, **place, fontsize=PHONE)
-                if level < levels - 1 and group[0] > 0:
-                    ax.axvline(group[0] - 0.5, color="black", linewidth=1)
-        ax.set_title(title, pad=6 + 1.3 * PHONE * levels)
+        longest = max(len(" ".join(name)) for name in rows)
+        wide = _drawing.room(ax, longest) > 0.3 * len(columns)
+        colors = plt.get_cmap(MAP if wide else CELLS).with_extremes(bad="white")
+        image = ax.imshow(powers, cmap=colors, aspect="auto")
+        _drawing.share_scale([image])
+        image.set_gid(_drawing.cells_in_words(powers, columns))
+        if wide:
+            for (row, column), exponent in np.ndenumerate(powers.filled(np.nan)):
+                text = f"{round(exponent):+d}" if math.isfinite(exponent) else "0"
+                ax.text(column, row, text, ha="center", va="center", color="black")
+        else:
+            label = "power of ten" + ", white: 0" * np.ma.is_masked(powers)
+            ax.figure.colorbar(image, ax=ax, location="bottom", label=label, aspect=40)
+        _drawing.column_names(ax, columns)
+        _drawing.name_axes(ax, "", "", title, lines_above=len(columns[0]))
         ax.set_xticks([])
-        ax.set_yticks(range(len(rows)), [" ".join(name) for name in rows], fontsize=PHONE)
+        ax.set_yticks(range(len(rows)), [" ".join(name) for name in rows])
         ax.tick_params(length=0)
     return ax
 
 
-def _map_in_words(x: NDArray[Any], y: NDArray[Any], values: NDArray[Any]) -> str:
-    row, column = np.unravel_index(values.argmin(), values.shape)
-    lowest = f"lowest {values.min():.3g} at ({x[column]:.3g}, {y[row]:.3g})"
-    return f"map: {lowest}, highest {values.max():.3g}"
-
-
-def _cells_in_words(powers: NDArray[Any], columns: list[tuple[str, ...]]) -> str:
-    parts = {name[0]: [k for k, other in enumerate(columns) if other[0] == name[0]] for name in columns}
-    said = []
-    for name, chosen in parts.items():
-        shown = powers[:, chosen][np.isfinite(powers[:, chosen])]
-        said.append(f"{name}: {np.median(shown):.0f}" if shown.size else f"{name}: zero")
-    return f"powers of ten in {powers.size} cells, " + ", ".join(said)
-
-
-def _axes(ax: Axes | None, height: float = 3.2) -> Axes:
+def _axes(ax: Axes | None, height: float = 2.4, *, optional: bool = True) -> Axes:
     """Return `ax`, or new axes where it is None."""
-    if ax is None:
+    if ax is None and optional:
         new: Axes = panels(height=height)[1]
         return new
     if not isinstance(ax, Axes):
         raise TypeError(f"ax must be Axes of matplotlib, got {ax!r}")
+    _drawing.lay_out(ax.get_figure(root=True))
     return ax
+
+
+def _feet(X: torch.Tensor, classifiers: Mapping[str, tuple[Array, Array]]) -> dict[str, torch.Tensor]:
+    """Return for each classifier the points of its boundary that are closest to those of X."""
+    feet = {}
+    for label, (weight, bias) in classifiers.items():
+        with _checks.within(f"classifiers[{label!r}]"):
+            away = signed_distance(X, weight, bias).detach().cpu().double()
+            normal = _checks.finite("weight", weight).detach().cpu().double()
+            normal = normal / normal.abs().max()
+            feet[label] = _drawable(
+                "the way from X to the boundary", X - away[:, None] * normal / normal.norm()
+            )
+    return feet
+
+
+def _star(minimum: bool | Array, x: Floats, y: Floats, values: Floats) -> Floats | None:
+    """Return where the minimum is to be marked, if it is."""
+    if isinstance(minimum, bool):
+        row, column = _drawing.lowest(values)
+        return np.array([x[column], y[row]]) if minimum else None
+    place = _positions("minimum", minimum)
+    if len(place) != 1:
+        raise ValueError(f"minimum must be one point, got {len(place)}")
+    return np.asarray(place[0])
+
+
+def _levels(levels: int | Sequence[float], values: Floats) -> Floats:
+    """Return the values between which the shades of a map change."""
+    if isinstance(levels, bool) or not isinstance(levels, int):
+        return np.asarray(_drawable("levels", _checks.axis("levels", levels)))
+    if _checks.count("levels", levels, minimum=2) > 100:
+        raise ValueError(f"levels must be at most 100, got {levels}")
+    return np.asarray(MaxNLocator(levels).tick_values(values.min(), values.max()))
+
+
+def _common_levels(settings: Iterable[Mapping[str, Any]], common: Mapping[str, Any]) -> Any:
+    """Return the levels of several maps, over the values of all where only their number is given."""
+    levels = common.get("levels", 7)
+    values = [_drawable("values", {**common, **own}.get("values", 0.0)).flatten() for own in settings]
+    return _levels(levels, torch.cat(values).numpy()) if isinstance(levels, int) else levels
+
+
+def _map_axis(name: str, values: Array, scale: Scale) -> torch.Tensor:
+    _checks.choice(f"{name}scale", scale, ("linear", "log"))
+    axis = _drawable(name, _checks.axis(name, values))
+    if scale == "log" and axis[0] <= 0:
+        raise ValueError(f"{name} must be above 0 on a log scale, got {axis[0]:g}")
+    return axis
 
 
 def _texts(**texts: str) -> None:
@@ -587,6 +859,15 @@ def _drawable(name: str, value: Array, ndim: int | None = None) -> torch.Tensor:
     return values
 
 
+def _positions(name: str, value: Array) -> torch.Tensor:
+    """Return one point of the plane or several as rows."""
+    places = _drawable(name, value)
+    places = places[None] if places.ndim == 1 else places
+    if places.ndim != 2 or places.shape[1] != 2:
+        raise ValueError(f"{name} must have 2 columns, got shape {tuple(places.shape)}")
+    return places
+
+
 def _classifiers(value: Mapping[str, tuple[Array, Array]]) -> dict[str, tuple[Array, Array]]:
     """Return pairs of weight and bias that have a boundary."""
     pairs = {}
@@ -596,6 +877,18 @@ def _classifiers(value: Mapping[str, tuple[Array, Array]]) -> dict[str, tuple[Ar
             boundary_segment(weight, bias, (0.0, 1.0), (0.0, 1.0))
         pairs[label] = weight, bias
     return pairs
+
+
+def _set(name: str, value: tuple[float, Array]) -> tuple[float, list[float]]:
+    """Return the norm and the radii of level sets."""
+    with _checks.within(name):
+        norm, radius = value
+        if isinstance(norm, bool) or norm not in SHAPES:
+            raise ValueError(f"the norm must be 1, 2 or infinity, got {norm!r}")
+        radii = _drawable("radius", radius).flatten().tolist()
+        if min(radii) <= 0:
+            raise ValueError(f"radius must be > 0, got {min(radii):g}")
+    return norm, radii
 
 
 def _names(name: str, value: Names, n_names: int) -> list[tuple[str, ...]]:
@@ -615,17 +908,40 @@ def _names(name: str, value: Names, n_names: int) -> list[tuple[str, ...]]:
     return names
 
 
-def _curve(name: str, pair: tuple[Array, Array], *scales: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return x and y of a curve that can be drawn on these scales."""
+def _curve(name: str, pair: tuple[Array, Array], *scales: str) -> tuple[Floats, Floats]:
+    """Return x of a curve, and y with one row a run, which can be drawn on these scales."""
     with _checks.within(name):
         x, y = pair
-        x, y = _drawable("x", x, ndim=1), _drawable("y", y, ndim=1)
-        if len(x) != len(y):
-            raise ValueError(f"there must be as many x as y, got {len(x)} and {len(y)}")
+        x, y = _drawable("x", x, ndim=1), _drawable("y", y)
+        if y.ndim not in (1, 2) or y.shape[-1] != len(x):
+            raise ValueError(f"y must have {len(x)} entries or columns, as x has, got shape {tuple(y.shape)}")
         for values, scale in zip((x, y), scales, strict=True):
             if scale == "log" and not (values > 0).any():
                 raise ValueError("something must be above 0 on a log scale")
-    return x, y
+    return x.numpy(), y.reshape(-1, len(x)).numpy()
+
+
+def _references(name: str, value: Mapping[str, float] | None, scale: Scale) -> dict[str, float]:
+    found, minimum = {}, -math.inf if scale == "linear" else 0.0
+    for label, place in _checks.mapping(name, {} if value is None else value, empty=True).items():
+        part = f"{name}[{label!r}]"
+        found[label] = _checks.number(part, place, minimum=minimum, strict=scale == "log")
+        _drawable(part, place)
+    return found
+
+
+def _prediction(name: str, model: Model, x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Return the heights of a line over x, or of what a function makes of it in its own dtype."""
+    if not callable(model):
+        weight, bias = _pair(name, model, 1)
+        return _drawable(f"{name} over X", weight * x + bias)
+    with _checks.within(f"{name} over X"), torch.no_grad():
+        heights = _drawable("what it returns", model(rows))
+        if heights.shape not in ((len(x),), (len(x), 1)):
+            raise ValueError(
+                f"it must return one value a row, got shape {tuple(heights.shape)} for {len(x)} rows"
+            )
+    return heights
 
 
 def _pair(name: str, value: Iterable[Array], size: int) -> torch.Tensor:
@@ -637,17 +953,6 @@ def _pair(name: str, value: Iterable[Array], size: int) -> torch.Tensor:
     if [len(part) for part in parts] != [size, size]:
         raise ValueError(f"{name} must be two parts of {size} real number(s) each, got {value!r}")
     return torch.stack(parts)
-
-
-def _look(index: int) -> dict[str, Any]:
-    """Return the color and the dash pattern of the line of this number."""
-    return {"color": COLORS[index % 6], "linestyle": DASHES[index % 6]}
-
-
-def _legend_below(ax: Axes, distance: float = 0.16) -> None:
-    if ax.get_aspect() == 1:  # the flatter the axes, the less is a part of their height
-        distance = max(distance, 0.095 * np.ptp(ax.get_xlim()) / np.ptp(ax.get_ylim()))
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -distance), ncols=2)
 
 
 def _plane(X: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:
@@ -677,20 +982,3 @@ def _rectangle(xlim: Limits, ylim: Limits) -> tuple[Limits, Limits]:
         lower, upper = _drawable(name, _checks.interval(name, limit)).tolist()
         limits.append((lower, upper))
     return limits[0], limits[1]
-
-
-def _points(ax: Axes, X: torch.Tensor, y: torch.Tensor) -> None:
-    for label, marker, color in ((1, "o", COLORS[0]), (0, "s", COLORS[1])):
-        chosen = X[y == label].double()
-        style: dict[str, Any] = {"marker": marker, "color": color, "edgecolor": "white", "s": 70, "zorder": 3}
-        ax.scatter(chosen[:, 0], chosen[:, 1], label=f"label {label}", **style)
-
-
-def _boundary(ax: Axes, weight: Array, bias: Array, xlim: Limits, ylim: Limits, **style: Any) -> None:
-    ends = boundary_segment(weight, bias, xlim, ylim)
-    x, y = ([], []) if ends is None else ends.cpu().T
-    ax.plot(x, y, **style)
-
-
-def _frame(ax: Axes, xlim: Limits, ylim: Limits, title: str) -> None:
-    ax.set(xlim=xlim, ylim=ylim, xlabel="$x_1$", ylabel="$x_2$", title=title, aspect="equal")

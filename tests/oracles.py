@@ -438,26 +438,34 @@ def _(result, model, X, y, optimizer, loss_fn, n_epochs, batch_size):
 
 @oracle("plotting.curves")
 def _(result, series, references, **_):
-    expected = [exact(part) for pair in series.values() for part in pair]
-    lines = result.lines[len(result.lines) - len(series) - len(references or {}) :]
-    found = [data for line in lines[: len(series)] for data in line.get_data()]
-    yield from zip(found, expected, strict=True)
+    lines = {line.get_label(): line for line in result.lines}
+    for label, (x, y) in series.items():
+        runs = np.atleast_2d(exact(y))
+        yield lines[label].get_xdata(), exact(x)
+        yield lines[label].get_ydata(), [middle(column) for column in runs.T]
+
+
+def middle(values):
+    values = sorted(values)
+    return (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
 
 
 @oracle("plotting.fits")
-def _(result, X, y, lines, **_):
+def _(result, X, y, models, **_):
     (points,), X = (collection.get_offsets() for collection in result.collections), exact(X)
     yield points, np.column_stack([X, exact(y)])
-    for line, (weight, bias) in zip(result.lines, lines.values(), strict=True):
+    for line, model in zip(result.lines, models.values(), strict=True):
         x, height = line.get_data()
-        yield x, [X.min(), X.max()]
-        yield height, np.ravel(exact(weight)) * np.array([X.min(), X.max()]) + np.ravel(exact(bias))
+        yield x[[0, -1]], [X.min(), X.max()]
+        if not callable(model):
+            yield height, np.ravel(exact(model[0])) * exact(x) + np.ravel(exact(model[1]))
 
 
-@oracle("plotting.paths")
-def _(result, points, **_):
-    for line, track in zip(result.lines[::2], points.values(), strict=True):
-        yield np.column_stack(line.get_data()), exact(track)
+@oracle("plotting.contours")
+def _(result, paths, **_):
+    lines = {line.get_label(): line for line in result.lines}
+    for label, track in (paths or {}).items():
+        yield np.column_stack(lines[label].get_data()), np.atleast_2d(exact(track))
 
 
 @oracle("plotting.heatmap")

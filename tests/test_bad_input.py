@@ -359,8 +359,58 @@ CASES = [
     *bad("penalties.soft_threshold", "x", ValueError, [NAN, 1.0], -INF, [complex(0, INF)]),
     *bad("penalties.soft_threshold", "x", TypeError, "x", None, [[1.0], [1.0, 2.0]]),
     *negative("penalties.soft_threshold", "threshold"),
-    *bad("plotting.arrows", "vectors", ValueError, {}),
-    *bad("plotting.arrows", "vectors", TypeError, None, [X], X),
+    *(
+        case
+        for function in (
+            *(
+                "plotting.arrows",
+                "plotting.boundaries",
+                "plotting.contours",
+                "plotting.curves",
+                "plotting.drift",
+            ),
+            *("plotting.fits", "plotting.level_sets", "plotting.points"),
+        )
+        for case in (
+            *bad(
+                function,
+                "concept",
+                ValueError,
+                "",
+                "L3",
+                1,
+                0.5,
+                ["L2"],
+                match='^concept must be "no decay", ',
+            ),
+            *bad(
+                function,
+                "concept",
+                ValueError,
+                {"nobody": "L2"},
+                match=r"^concept must be for names of \w+, ",
+            ),
+        )
+    ),
+    *bad("plotting.curves", "concept", ValueError, {"a": "L3"}, {"a": 1}, match=r"concept\['a'\] must be "),
+    *(
+        case
+        for function in ("plotting.arrows", "plotting.level_sets", "plotting.points")
+        for case in bad(function, "ax", TypeError, None, "ax", 1, plt, mpl.figure.Figure())
+    ),
+    *bad("plotting.curves", "ax", TypeError, "ax", 1, plt, mpl.figure.Figure()),
+    *(
+        case
+        for function, argument in (
+            ("plotting.arrows", "vectors"),
+            ("plotting.level_sets", "sets"),
+            ("plotting.points", "positions"),
+        )
+        for case in (
+            *bad(function, argument, ValueError, {}),
+            *bad(function, argument, TypeError, None, [X], X),
+        )
+    ),
     *(
         case
         for vector, error in (
@@ -381,7 +431,6 @@ CASES = [
         )
         for case in bad("plotting.arrows", "vectors", error, {"a": vector}, match=r"vectors\['a'\] must")
     ),
-    *bad("plotting.arrows", "ax", TypeError, None, "ax", 1, plt, mpl.figure.Figure()),
     *not_points("plotting.boundaries", plane=True),
     *not_labels("plotting.boundaries"),
     *not_a_rectangle("plotting.boundaries"),
@@ -395,6 +444,57 @@ CASES = [
         {"a": ([1.0, 0.0], NAN)},
         match="bias must be finite",
     ),
+    *bad("plotting.boundaries", "classifiers", ValueError, {}, match="probability must be a name of classif"),
+    *bad("plotting.boundaries", "probability", ValueError, "nobody", 1, ["line"], True),
+    *bad("plotting.boundaries", "distances", TypeError, 1, "yes", None),
+    *(
+        case
+        for axis in ("x", "y")
+        for case in (
+            *bad(
+                "plotting.contours",
+                axis,
+                ValueError,
+                [1.0],
+                [1.0, 1.0],
+                [2.0, 1.0],
+                [NAN, 1.0],
+                [],
+                1.0,
+                [[1, 2]],
+            ),
+            *bad("plotting.contours", axis, TypeError, "x", None),
+            *bad(
+                "plotting.contours",
+                f"{axis}scale",
+                ValueError,
+                "log",
+                match=f"^{axis} must be above 0 on a log",
+            ),
+            *bad("plotting.contours", f"{axis}scale", ValueError, "cubic", None, 1),
+        )
+    ),
+    *bad("plotting.contours", "values", ValueError, torch.ones(3, 2), torch.ones(6), torch.ones(2, 4), 1.0),
+    *bad("plotting.contours", "values", ValueError, torch.ones(2, 3) * NAN, torch.ones(2, 3) / 0),
+    *bad("plotting.contours", "values", TypeError, "values", None),
+    *bad(
+        "plotting.contours",
+        "paths",
+        ValueError,
+        {"a": X[0, :1]},
+        {"a": X.T},
+        match=r"paths\['a'\] must have 2 ",
+    ),
+    *bad("plotting.contours", "paths", ValueError, {"a": X * NAN}, {"a": []}, match=r"paths\['a'\] must"),
+    *bad("plotting.contours", "paths", TypeError, {"a": "b"}, {"a": None}, match=r"paths\['a'\] must"),
+    *bad("plotting.contours", "paths", TypeError, [X], X),
+    *bad("plotting.contours", "levels", ValueError, 1, 0, -1, 101, 7.5, [1.0], [2.0, 1.0], [0.0, NAN], True),
+    *bad("plotting.contours", "levels", TypeError, "7", None),
+    *bad("plotting.contours", "minimum", ValueError, 0, X, [1.0], [NAN, 1.0], []),
+    *bad("plotting.contours", "minimum", TypeError, None, "yes"),
+    *bad("plotting.contours", "steps", TypeError, 1, "no", None),
+    *bad("plotting.contours", "equal", TypeError, 1, "no", None),
+    *bad("plotting.contours", "zlabel", TypeError, 1, None),
     *bad("plotting.curves", "series", ValueError, {}, {"a": ([1, 2], [1, 2, 3])}),
     *bad(
         "plotting.curves",
@@ -409,16 +509,42 @@ CASES = [
         "series",
         ValueError,
         {"a": ([1], [INF])},
-        {"a": ([1], [[1]])},
+        {"a": ([1], [[[1]]])},
+        {"a": ([1, 2], [[1], [2]])},
         match=r"series\['a'\]: y must",
     ),
     *bad("plotting.curves", "series", TypeError, {"a": ("x", [1])}, match=r"series\['a'\]: x must"),
-    *bad(
-        "plotting.curves", "references", ValueError, {"r": NAN}, {"r": INF}, match=r"references\['r'\] must"
+    *(
+        case
+        for argument in ("references", "xreferences")
+        for case in (
+            *bad(
+                "plotting.curves",
+                argument,
+                ValueError,
+                {"r": NAN},
+                {"r": INF},
+                match=rf"{argument}\['r'\] must",
+            ),
+            *bad(
+                "plotting.curves",
+                argument,
+                TypeError,
+                {"r": "1"},
+                {"r": True},
+                match=rf"{argument}\['r'\] must",
+            ),
+            *bad("plotting.curves", argument, TypeError, [0.5], 0.5),
+        )
     ),
     *bad(
-        "plotting.curves", "references", TypeError, {"r": "1"}, {"r": True}, match=r"references\['r'\] must"
+        "plotting.curves",
+        "references",
+        ValueError,
+        {"r": 0.0},
+        match=r"references\['r'\] must be finite and > 0",
     ),
+    *bad("plotting.curves", "minima", TypeError, 1, "yes", None),
     *bad("plotting.curves", "xscale", ValueError, "cubic", None, 1),
     *bad("plotting.curves", "yscale", ValueError, "cubic", "symlog", "", None, 1, True),
     *not_points("plotting.drift", plane=True),
@@ -433,10 +559,10 @@ CASES = [
     *bad("plotting.fits", "X", TypeError, "X", None, X[:, :1] + 1j),
     *bad("plotting.fits", "y", ValueError, X, Y, Y[:2, None], Y[:, None] / 0, 1.0),
     *bad("plotting.fits", "y", TypeError, "y", None, Y[:, None] + 1j),
-    *bad("plotting.fits", "lines", TypeError, None, [(1, 2)], X),
+    *bad("plotting.fits", "models", TypeError, None, [(1, 2)], X),
     *(
         case
-        for line, error in (
+        for model, error in (
             ((1, 2, 3), ValueError),
             ((1,), ValueError),
             ((), ValueError),
@@ -449,8 +575,14 @@ CASES = [
             ("12", TypeError),
             ((1, "2"), TypeError),
             ((1, 2j), TypeError),
+            (lambda: X, TypeError),
+            (lambda x: None, TypeError),
+            (lambda x: x.T, ValueError),
+            (lambda x: x[1:], ValueError),
+            (lambda x: x.sum(), ValueError),
+            (lambda x: x / 0, ValueError),
         )
-        for case in bad("plotting.fits", "lines", error, {"a": line}, match=r"lines\['a'\] must")
+        for case in bad("plotting.fits", "models", error, {"b": model}, match=r"models\['b'\]")
     ),
     *bad("plotting.heatmap", "values", ValueError, X[0], -X, X * NAN, X / 0, X[:0], 1.0),
     *bad("plotting.heatmap", "values", ValueError, X[:2], X.T, match="rows must be 2 names"),
@@ -460,38 +592,43 @@ CASES = [
     *bad("plotting.heatmap", "rows", TypeError, None, 3, [1, 2, 3], [("a", 1)] * 3),
     *bad("plotting.heatmap", "columns", ValueError, [], ["a"], "abc", ["a", ("b", "c")], [(), ()]),
     *bad("plotting.heatmap", "columns", TypeError, None, 2, [1, 2], [("a", 1)] * 2),
-    *not_a_count("plotting.panels", "n_rows", 0, -1),
-    *not_positive("plotting.panels", "height"),
     *(
         case
-        for axis in ("x", "y")
-        for case in (
-            *bad(
-                "plotting.paths",
-                axis,
-                ValueError,
-                [1.0],
-                [1.0, 1.0],
-                [2.0, 1.0],
-                [NAN, 1.0],
-                [],
-                1.0,
-                [[1, 2]],
-            ),
-            *bad("plotting.paths", axis, TypeError, "x", None),
+        for pair, error in (
+            ((3, 1.0), ValueError),
+            ((True, 1.0), ValueError),
+            ((2, 0.0), ValueError),
+            ((2, [1.0, -1.0]), ValueError),
+            ((2, NAN), ValueError),
+            ((2, []), ValueError),
+            ((2,), ValueError),
+            ((2, "1"), TypeError),
+            (2, TypeError),
         )
+        for case in bad("plotting.level_sets", "sets", error, {"a": pair}, match=r"sets\['a'\]: ")
     ),
-    *bad("plotting.paths", "values", ValueError, torch.ones(3, 2), torch.ones(6), torch.ones(2, 4), 1.0),
-    *bad("plotting.paths", "values", ValueError, torch.ones(2, 3) * NAN, torch.ones(2, 3) / 0),
-    *bad("plotting.paths", "values", TypeError, "values", None),
+    *not_a_count("plotting.panels", "n_rows", 0, -1),
     *bad(
-        "plotting.paths", "points", ValueError, {"a": X[0]}, {"a": X.T}, match=r"points\['a'\] must have 2 "
+        "plotting.panels",
+        "height",
+        ValueError,
+        0.4,
+        -1.0,
+        NAN,
+        INF,
+        match="^height must be finite and >= 0.5",
     ),
-    *bad("plotting.paths", "points", ValueError, {"a": X * NAN}, {"a": []}, match=r"points\['a'\] must"),
-    *bad("plotting.paths", "points", TypeError, {"a": "b"}, {"a": None}, match=r"points\['a'\] must"),
-    *bad("plotting.paths", "points", TypeError, None, [X], X),
-    *not_a_count("plotting.paths", "levels", 1, 0, -1),
-    *bad("plotting.paths", "steps", TypeError, 1, "no", None),
+    *bad("plotting.panels", "height", TypeError, True, "1", None, [1.0]),
+    *bad("plotting.points", "positions", ValueError, {"a": X.T}, {"a": 1.0}, match=r"positions\['a'\] must"),
+    *bad("plotting.points", "positions", TypeError, {"a": None}, {"a": "b"}, match=r"positions\['a'\] must"),
+    *bad("plotting.small_multiples", "draw", TypeError, None, "curves"),
+    *bad("plotting.small_multiples", "draw", TypeError, lambda: None, match=r"^draw with settings\['a'\]: "),
+    *bad("plotting.small_multiples", "settings", ValueError, {}),
+    *bad("plotting.small_multiples", "settings", TypeError, None, [{}]),
+    *bad("plotting.small_multiples", "settings", TypeError, {"a": {}}, {"a": 1}, match=r"settings\['a'\]"),
+    *bad("plotting.small_multiples", "settings", TypeError, {"a": {"xlabel": "x"}}, match=r"settings\['a'\]"),
+    *not_a_count("plotting.small_multiples", "ncols", 0, -1),
+    *bad("plotting.small_multiples", "height", ValueError, 0.0, NAN),
     *bad("scratch.linear_descent", "X", ValueError, X[0], X[None], X[:0], X * NAN, X / 0, X[:, :0]),
     *bad("scratch.linear_descent", "X", TypeError, "X", None, X + 1j, X.half(), X.bfloat16()),
     *bad("scratch.linear_descent", "Y", ValueError, Y, Y[:2, None], Y[:, None] * NAN, Y[:0, None], 1.0),

@@ -60,8 +60,10 @@ def test_every_module_is_listed(root):
 
 def test_numerical_modules_never_import_plotting(root):
     for path in (root / "course_lib").glob("*.py"):
-        if path.stem not in ("plotting", "__init__"):
+        if path.stem not in ("plotting", "_drawing", "_style", "__init__"):
             text = path.read_text()
+            assert "_style" not in text, path.name
+            assert "_drawing" not in text, path.name
             assert "plotting" not in text, path.name
             assert "matplotlib" not in text, path.name
             assert "print(" not in re.sub(r"^ *(>>>|\.\.\.) .*$", "", text, flags=re.MULTILINE), path.name

@@ -9,6 +9,7 @@ from torch import nn
 from course_lib.models import Perceptron
 from course_lib.optimizers import SGDW
 from course_lib.parity import Run
+from course_lib.plotting import curves
 from course_lib.training import History
 
 NAN, INF = math.nan, math.inf
@@ -151,15 +152,35 @@ VALID = {
     "plotting.arrows": lambda: {
         "vectors": {"a": (X[0].clone(), X[1].clone())},
         "ax": plt.figure().add_subplot(),
+        "concept": "momentum",
     },
     "plotting.boundaries": lambda: {
         **points(),
         "classifiers": {"line": (WEIGHT.clone(), BIAS.clone())},
         **RECTANGLE,
+        "probability": "line",
+        "distances": True,
+        "concept": "L2",
+    },
+    "plotting.contours": lambda: {
+        "x": torch.tensor([0.0, 1.0, 3.0]),
+        "y": torch.tensor([-1.0, 1.0]),
+        "values": torch.arange(6.0).reshape(2, 3),
+        "paths": {"a": X.clone()},
+        "xlabel": "x",
+        "ylabel": "y",
+        "zlabel": "z",
+        "levels": 5,
+        "minimum": torch.tensor([1.0, 0.5]),
+        "steps": True,
+        "concept": {"a": "L2"},
     },
     "plotting.curves": lambda: {
-        "series": {"a": (X[:, 0].clone(), Y.clone())},
+        "series": {"a": (X[:, 0].clone(), torch.stack([Y, Y + 1.0]))},
         "references": {"r": 0.5},
+        "xreferences": {"s": 2.0},
+        "minima": True,
+        "concept": "L1",
         "xlabel": "x",
         "ylabel": "y",
         "xscale": "linear",
@@ -171,27 +192,37 @@ VALID = {
         "epochs": [1, 3],
         "classifiers": {"line": (WEIGHT.clone(), BIAS.clone())},
         **RECTANGLE,
+        "concept": {"run": "L2"},
     },
     "plotting.fits": lambda: {
         "X": X[:, :1].clone(),
         "y": Y[:, None].clone(),
-        "lines": {"a": (WEIGHT[:1].clone(), BIAS.clone())},
+        "models": {"a": (WEIGHT[:1].clone(), BIAS.clone()), "b": torch.square},
+        "concept": {"b": "L2"},
     },
     "plotting.heatmap": lambda: {
         "values": X.clone(),
         "rows": ["a", "b", "c"],
         "columns": [("d", "e"), ("d", "f")],
     },
+    "plotting.level_sets": lambda: {
+        "sets": {"a": (2, 1.5), "b": (math.inf, torch.tensor([0.5, 1.0]))},
+        "ax": plt.figure().add_subplot(),
+        "concept": "L2",
+    },
     "plotting.panels": lambda: {"n_rows": 1, "height": 2.0},
-    "plotting.paths": lambda: {
-        "x": torch.tensor([0.0, 1.0, 3.0]),
-        "y": torch.tensor([-1.0, 1.0]),
-        "values": torch.arange(6.0).reshape(2, 3),
-        "points": {"a": X.clone()},
+    "plotting.points": lambda: {
+        "positions": {"a": X[0].clone(), "b": X.clone()},
+        "ax": plt.figure().add_subplot(),
+        "concept": "L2",
+    },
+    "plotting.small_multiples": lambda: {
+        "draw": curves,
+        "settings": {"a": {"series": {"c": (X[:, 0].clone(), Y.clone())}}, "b": {"series": {"c": (Y, Y)}}},
+        "ncols": 1,
+        "height": 2.0,
         "xlabel": "x",
         "ylabel": "y",
-        "levels": 5,
-        "steps": True,
     },
     "scratch.linear_descent": lambda: {
         "X": X.clone(),
