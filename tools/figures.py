@@ -1,8 +1,9 @@
 """Alt texts beside what their figures hold.
 
 A figure of `course_lib.plotting` says in words what its axes hold, and the notebook stores that beside the
-picture. Its alt text has to name every axis, panel and series, say whether a scale is logarithmic, and say of
-each series at least one thing that is so: where it starts or ends, its lowest or highest value, or its way.
+picture. Its alt text has to name every axis, panel, series, mark, reference and map, and what shades mean;
+say whether a scale is logarithmic; and say of each series, mark, reference and map at least one thing that is
+so: where it is, starts or ends, its lowest or highest value, its range, or its way.
 """
 
 import re
@@ -11,7 +12,9 @@ from fractions import Fraction
 
 from tools import prose
 
-AXES = re.compile(r"^axes \d+(?P<title> '.*?')?: x '(?P<x>.*?)', (?P<x_scale>\w+), (?P<rest>.*)$")
+AXES = re.compile(
+    r"^axes \d+(?: '(?P<title>.*?)')?: (?:x '(?P<x>.*?)', (?P<rest>.*; y '(?P<y>.*?)', .*)|a table)"
+)
 WAYS = ("rises", "falls", "level", "turns", "out of sight")
 
 
@@ -29,12 +32,14 @@ def panels(description):
     for line in description.splitlines():
         axes = AXES.match(line)
         if axes:
-            y, y_scale = re.search(r"; y '(.*?)', (\w+), ", line).groups()
-            title = (axes["title"] or "").strip(" '")
-            found.append(Panel(title, (axes["x"], y), "log" in (axes["x_scale"], y_scale), ()))
+            logarithmic = bool(re.search(r"(^|', )log, ", axes["rest"] or ""))
+            found.append(Panel(axes["title"] or "", (axes["x"] or "", axes["y"] or ""), logarithmic, ()))
         elif found:
             label, _, said = line.strip().rpartition(": ")
-            found[-1] = replace(found[-1], series=(*found[-1].series, (label, said)))
+            if said == "shown by colors":
+                found[-1] = replace(found[-1], names=(*found[-1].names, label))
+            else:
+                found[-1] = replace(found[-1], series=(*found[-1].series, (label, said)))
     return found
 
 
