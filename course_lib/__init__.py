@@ -3,7 +3,7 @@
 Import what you need from its modules, each of which is one concept::
 
     from course_lib.geometry import max_margin
-    from course_lib.penalties import decay_groups
+    from course_lib.groups import decay_groups
 """
 
 import importlib
@@ -14,16 +14,18 @@ __version__ = "0.1.0"
 __all__ = [
     "conventions",
     "data",
+    "distributed",
     "geometry",
+    "groups",
     "landscape",
     "metrics",
     "models",
     "optimizers",
     "optimum",
-    "parallel",
     "parity",
     "penalties",
     "plotting",
+    "report",
     "rules",
     "scratch",
     "tables",

@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from numpy.typing import NDArray
 
-from course_lib import _checks
-from course_lib._checks import Array
+from course_lib import _arguments
+from course_lib._arguments import Array
 from course_lib._style import (
     HALO,
     INK,
@@ -172,7 +172,7 @@ def probability(ax: Axes, weight: Array, bias: Array) -> None:
     """Shade how probable a classifier takes label 1 to be."""
     x, y = (torch.linspace(*limits, 121, dtype=torch.float64) for limits in (ax.get_xlim(), ax.get_ylim()))
     plane = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
-    steepness = _checks.finite("weight", weight).detach().cpu().double().norm().clamp(max=LARGEST)
+    steepness = _arguments.finite("weight", weight).detach().cpu().double().norm().clamp(max=LARGEST)
     away = signed_distance(plane.reshape(-1, 2), weight, bias).detach().cpu()
     p = torch.sigmoid(steepness * away).reshape(121, 121)
     shades(ax, x.numpy(), y.numpy(), p.numpy(), np.linspace(0, 1, 11), "p(label 1)")

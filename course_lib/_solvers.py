@@ -11,7 +11,7 @@ import numpy as np
 from numpy.linalg import LinAlgError
 from numpy.typing import NDArray
 
-from course_lib import _checks
+from course_lib import _arguments
 
 Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
@@ -26,7 +26,7 @@ MAX_CENTERS = 20  # from which a margin is looked at, as a rule three
 def logistic(Z: Floats, l1: Floats, l2: Floats) -> Floats:
     """Minimize mean softplus(-Z theta) + sum(l1 |theta|) + sum(l2 theta^2) / 2."""
     largest = np.max([abs(Z).max(axis=0), l1, np.sqrt(l2)], axis=0)
-    unit: Floats = np.array([_checks.power_of_two(size) for size in largest])
+    unit: Floats = np.array([_arguments.power_of_two(size) for size in largest])
     decayed = l1 + l2 > 0
     with np.errstate(over="ignore", invalid="ignore"):  # a trial step may overflow; it is not accepted
         Z, l1, l2 = Z / unit, l1 / unit, l2 / unit / unit
@@ -100,7 +100,7 @@ def _damped(curvature: Floats, damping: float) -> Floats:
 
 def max_margin(points: Floats, signs: Floats, *, count_bias: bool) -> Floats:
     """Minimize |weight|^2, plus bias^2 if it counts, subject to signs (points @ weight + bias) >= 1."""
-    unit = 1.0 if count_bias else _checks.power_of_two(abs(points).max())
+    unit = 1.0 if count_bias else _arguments.power_of_two(abs(points).max())
     points = points / unit
     v = _counted(points, signs, 1.0) if count_bias else _not_counted(points, signs)
     lifted = np.column_stack([points, np.ones(len(points))])
@@ -132,7 +132,7 @@ def _counted(points: Floats, signs: Floats, length: float) -> Floats:
     from scipy.optimize import nnls
 
     rows = signs[:, None] * np.column_stack([points, np.full(len(points), length)])
-    unit, margin = _checks.power_of_two(abs(rows).max()), 1.0
+    unit, margin = _arguments.power_of_two(abs(rows).max()), 1.0
     rows = rows / unit
     target = np.append(np.zeros(rows.shape[1]), 1.0)
     while margin > EPS:

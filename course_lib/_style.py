@@ -23,7 +23,7 @@ from matplotlib.ticker import LogFormatter
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-from course_lib import _checks
+from course_lib import _arguments
 
 Concept: TypeAlias = str | Mapping[str, str] | None  # of all series of a call, of each, or by their names
 
@@ -120,11 +120,11 @@ def looks(kind: str, names: Iterable[str], concept: Concept = None) -> dict[str,
     names, known = list(names), (*CONCEPTS, *ALIASES)
     if isinstance(concept, Mapping):
         for name, value in concept.items():
-            _checks.choice(f"concept[{name!r}]", value, known)
+            _arguments.choice(f"concept[{name!r}]", value, known)
             if name not in names:
                 raise ValueError(f"concept must be for names of {kind}, got {name!r}")
     elif concept is not None:
-        concept = dict.fromkeys(names, _checks.choice("concept", concept, known))
+        concept = dict.fromkeys(names, _arguments.choice("concept", concept, known))
     seen: Counter[Look] = Counter()
     found = {}
     for name in names:

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from numbers import Real
 from typing import Any, Literal, TypeVar
 
-from course_lib import _checks
+from course_lib import _arguments
 
 __all__ = ["KNOBS", "Knob", "convert"]
 
@@ -381,7 +381,7 @@ def convert(
     """
     source, target = _knob("source", source), _knob("target", target)
     value = _value(source, value)
-    n_outputs = _checks.count("n_outputs", n_outputs)
+    n_outputs = _arguments.count("n_outputs", n_outputs)
     quantities = _quantities(n_samples, n_outputs, batch_size, lr, momentum, dampening, l1_ratio, target_std)
     _check_penalties(source, target)
     _check_bias(source, target, decay_bias)
@@ -394,7 +394,7 @@ def convert(
     converted = _power(target, _power(source, value) * theirs / ours)
     names = dict.fromkeys(name for knob in (source, target) for name in (*knob.times, *knob._per(loss)))
     told = f" by {', '.join(names)}" if names else ""
-    return _checks.number(f"value, converted{told},", converted, strict=True)
+    return _arguments.number(f"value, converted{told},", converted, strict=True)
 
 
 def _nothing(knob: Knob) -> float:
@@ -405,7 +405,7 @@ def _nothing(knob: Knob) -> float:
 def _value(knob: Knob, value: float) -> float:
     if knob.inverse and isinstance(value, Real) and value == math.inf:
         return math.inf
-    return _checks.number("value", value, strict=knob.inverse)
+    return _arguments.number("value", value, strict=knob.inverse)
 
 
 def _power(knob: Knob, value: float) -> float:
@@ -448,7 +448,7 @@ def _quantities(
     l1_ratio = None if l1_ratio is None else _share("l1_ratio", l1_ratio)
     sizes = {"n_samples": n_samples, "batch_size": batch_size, "lr": lr, "target_std": target_std}
     return {
-        name: None if size is None else _checks.number(name, size, strict=True)
+        name: None if size is None else _arguments.number(name, size, strict=True)
         for name, size in sizes.items()
     } | {
         "n_outputs": n_outputs,
@@ -459,7 +459,7 @@ def _quantities(
 
 
 def _share(name: str, value: float, below: float | None = None) -> float:
-    value = _checks.number(name, value)
+    value = _arguments.number(name, value)
     if value > 1 or value == below:
         raise ValueError(f"{name} must be {'below' if below else 'at most'} 1, got {value!r}")
     return value
@@ -498,7 +498,7 @@ def _check_penalties(source: Knob, target: Knob) -> None:
 
 def _check_bias(source: Knob, target: Knob, decay_bias: bool | None) -> None:
     if decay_bias is not None:
-        wanted = "decayed" if _checks.flag("decay_bias", decay_bias) else "free"
+        wanted = "decayed" if _arguments.flag("decay_bias", decay_bias) else "free"
         for knob in (source, target):
             if knob.bias not in (wanted, "none", "either") and not knob.bias_is_a_choice:
                 raise ValueError(f"decay_bias={decay_bias}: the bias of {knob.name} is always {knob.bias}")

@@ -1,13 +1,14 @@
-"""Data sets of the book: each a pure function of its arguments."""
+"""Data sets of the book, each a pure function of its arguments, and the column of ones."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from course_lib import _checks
+from course_lib import _arguments
+from course_lib._arguments import Array
 
-__all__ = ["curved_points", "separable", "two_points"]
+__all__ = ["augment", "curved_points", "separable", "two_points"]
 
 
 def two_points(dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
@@ -41,7 +42,7 @@ def two_points(dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.
     >>> X.tolist(), y.tolist()
     ([[3.0, 2.0], [1.0, 1.0]], [1.0, 0.0])
     """
-    _checks.floating("dtype", dtype)
+    _arguments.floating("dtype", dtype)
     X = torch.tensor([[3.0, 2.0], [1.0, 1.0]], dtype=dtype, device="cpu")
     return X, X.new_tensor([1.0, 0.0])
 
@@ -82,9 +83,9 @@ def curved_points(
     >>> X.shape, round(X.std().item(), 2)
     (torch.Size([50, 1]), 0.82)
     """
-    _checks.floating("dtype", dtype)
-    n_samples = _checks.count("n_samples", n_samples)
-    seed = _checks.count("seed", seed, minimum=0)
+    _arguments.floating("dtype", dtype)
+    n_samples = _arguments.count("n_samples", n_samples)
+    seed = _arguments.count("seed", seed, minimum=0)
     if seed >= 2**32:
         raise ValueError(f"seed must be below 2**32, got {seed}")
     generator = np.random.RandomState(seed)
@@ -141,12 +142,12 @@ def separable(
     >>> X.shape, sorted(set(y.tolist()))
     (torch.Size([40, 3]), [0.0, 1.0])
     """
-    n_samples = _checks.count("n_samples", n_samples, minimum=2)
-    n_features = _checks.count("n_features", n_features)
-    margin = _checks.number("margin", margin, strict=True)
-    offset = _checks.number("offset", offset)
-    _checks.floating("dtype", dtype)
-    generator = torch.Generator().manual_seed(_checks.count("seed", seed, minimum=0))
+    n_samples = _arguments.count("n_samples", n_samples, minimum=2)
+    n_features = _arguments.count("n_features", n_features)
+    margin = _arguments.number("margin", margin, strict=True)
+    offset = _arguments.number("offset", offset)
+    _arguments.floating("dtype", dtype)
+    generator = torch.Generator().manual_seed(_arguments.count("seed", seed, minimum=0))
     u = torch.randn(n_features, generator=generator, dtype=torch.float64, device="cpu")
     u = u / u.norm()
     X = torch.randn(n_samples, n_features, generator=generator, dtype=torch.float64, device="cpu")
@@ -159,3 +160,35 @@ def separable(
     if not along[y == 1].min() > along[y == 0].max():
         raise ValueError(f"margin = {margin:g} is lost in rounding to {dtype} at offset = {offset:g}")
     return X, y.to(dtype)
+
+
+def augment(X: Array, constant: float = 1.0) -> torch.Tensor:
+    r"""Append a constant feature, so that the bias becomes one more weight.
+
+    .. math:: w \cdot x + b = (w, b/k) \cdot (x, k)
+
+    Parameters
+    ----------
+    X : Tensor of shape (n_samples, n_features)
+    constant : float, default=1.0
+        :math:`k > 0`. Descent on the weight of the constant k moves the bias as a learning rate
+        :math:`k^2` times as large would.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_features + 1)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `X` is not a finite matrix, or `constant` not positive.
+
+    Examples
+    --------
+    >>> from course_lib.data import augment
+    >>> augment([[3.0, 2.0]]).tolist()
+    [[3.0, 2.0, 1.0]]
+    """
+    X = _arguments.finite("X", X, ndim=2)
+    constant = _arguments.number("constant", constant, strict=True)
+    return torch.cat([X, X.new_full((len(X), 1), constant)], dim=1)

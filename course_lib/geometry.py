@@ -9,13 +9,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from course_lib import _checks, _solvers
-from course_lib._checks import Array
+from course_lib import _arguments, _solvers
+from course_lib._arguments import Array
 
 __all__ = [
     "angle",
     "angle_between",
-    "augment",
     "bisector",
     "boundary_segment",
     "max_margin",
@@ -123,14 +122,14 @@ def signed_distance(X: Array, weight: Array, bias: Array) -> torch.Tensor:
     >>> signed_distance(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([3.0, 4.0]), 0.0)
     tensor([5., 0.])
     """
-    X = _checks.finite("X", X, ndim=2)
+    X = _arguments.finite("X", X, ndim=2)
     weight = _nonzero("weight", weight, ndim=1)
-    _checks.features(X, weight)
-    bias = _checks.finite("bias", bias, ndim=0)
+    _arguments.features(X, weight)
+    bias = _arguments.finite("bias", bias, ndim=0)
     size = weight.abs().max()
     direction = (weight / size).to(X)
     distance = (X @ direction + (bias / size).to(X)) / direction.norm()
-    return _checks.finite("the distance of X to the boundary of weight and bias", distance)
+    return _arguments.finite("the distance of X to the boundary of weight and bias", distance)
 
 
 def bisector(p: Array, q: Array) -> tuple[torch.Tensor, torch.Tensor]:
@@ -162,48 +161,16 @@ def bisector(p: Array, q: Array) -> tuple[torch.Tensor, torch.Tensor]:
     >>> print([round(w, 3) for w in weight.tolist()], f"{bias:.3f}")
     [0.8, 0.4] -2.200
     """
-    p, q = _checks.finite("p", p, ndim=1), _checks.finite("q", q, ndim=1)
+    p, q = _arguments.finite("p", p, ndim=1), _arguments.finite("q", q, ndim=1)
     if p.shape != q.shape:
         raise ValueError(f"p and q must have the same dimension, got {len(p)} and {len(q)}")
     if torch.equal(p, q):
         raise ValueError(f"p and q must differ, got {p.tolist()} twice")
-    difference = _checks.finite("p - q", p - q)
+    difference = _arguments.finite("p - q", p - q)
     size = difference.abs().max()
     weight = 2 * (difference / size) / (difference / size).square().sum() / size
-    weight = _checks.finite("the bisector of p and q", weight)
+    weight = _arguments.finite("the bisector of p and q", weight)
     return weight, -weight @ (p / 2 + q / 2)
-
-
-def augment(X: Array, constant: float = 1.0) -> torch.Tensor:
-    r"""Append a constant feature, so that the bias becomes one more weight.
-
-    .. math:: w \cdot x + b = (w, b/k) \cdot (x, k)
-
-    Parameters
-    ----------
-    X : Tensor of shape (n_samples, n_features)
-    constant : float, default=1.0
-        :math:`k > 0`. Descent on the weight of the constant k moves the bias as a learning rate
-        :math:`k^2` times as large would.
-
-    Returns
-    -------
-    Tensor of shape (n_samples, n_features + 1)
-
-    Raises
-    ------
-    ValueError, TypeError
-        If `X` is not a finite matrix, or `constant` not positive.
-
-    Examples
-    --------
-    >>> from course_lib.geometry import augment
-    >>> augment([[3.0, 2.0]]).tolist()
-    [[3.0, 2.0, 1.0]]
-    """
-    X = _checks.finite("X", X, ndim=2)
-    constant = _checks.number("constant", constant, strict=True)
-    return torch.cat([X, X.new_full((len(X), 1), constant)], dim=1)
 
 
 def max_margin(X: Array, y: Array, *, count_bias: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
@@ -263,15 +230,15 @@ def max_margin(X: Array, y: Array, *, count_bias: bool = False) -> tuple[torch.T
     >>> print([round(w, 4) for w in weight.tolist()], f"{bias:.4f}")
     [1.1667, -0.3333] -1.8333
     """
-    X, y = _checks.samples(X, y)
-    _checks.two_classes(y)
+    X, y = _arguments.samples(X, y)
+    _arguments.two_classes(y)
     points, signs = X.cpu().double().numpy(), 2 * y.cpu().double().numpy() - 1
     try:
-        v = _solvers.max_margin(points, signs, count_bias=_checks.flag("count_bias", count_bias))
+        v = _solvers.max_margin(points, signs, count_bias=_arguments.flag("count_bias", count_bias))
     except np.linalg.LinAlgError as error:
         raise ValueError(f"X and y must be separable by a hyperplane, {error}") from error
     weight, bias = torch.from_numpy(v[:-1]).to(X), torch.from_numpy(v)[-1].to(X)
-    return _checks.finite("weight for X and y", weight), _checks.finite("bias for X and y", bias)
+    return _arguments.finite("weight for X and y", weight), _arguments.finite("bias for X and y", bias)
 
 
 def boundary_segment(
@@ -308,8 +275,8 @@ def boundary_segment(
     if len(weight) != 2:
         raise ValueError(f"weight must have 2 entries, got {len(weight)}")
     size = weight.abs().max()
-    weight, bias = weight / size, _checks.finite("bias", bias, ndim=0).detach().to(weight) / size
-    limits = torch.stack([_checks.interval("xlim", xlim), _checks.interval("ylim", ylim)])
+    weight, bias = weight / size, _arguments.finite("bias", bias, ndim=0).detach().to(weight) / size
+    limits = torch.stack([_arguments.interval("xlim", xlim), _arguments.interval("ylim", ylim)])
     lower, upper = limits.to(weight).T
     foot = -bias * weight / weight.square().sum()
     along = torch.stack([-weight[1], weight[0]]) / weight.norm()
@@ -336,7 +303,7 @@ def _unit(v: torch.Tensor) -> torch.Tensor:
 
 
 def _nonzero(name: str, value: Array, ndim: int | None = None) -> torch.Tensor:
-    value = _checks.finite(name, value, ndim)
+    value = _arguments.finite(name, value, ndim)
     if value.ndim == 0:
         raise ValueError(f"{name} must be a vector, got the number {value.item():g}")
     if (value == 0).all(dim=-1).any():

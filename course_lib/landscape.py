@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call, vmap
 
-from course_lib import _checks
-from course_lib._checks import Array, Loss
-from course_lib.geometry import augment
+from course_lib import _arguments
+from course_lib._arguments import Array, Loss
+from course_lib.data import augment
 
 __all__ = ["descent_paths", "filter_directions", "loss_grid"]
 
@@ -96,7 +96,7 @@ def loss_grid(
     """
     n_parameters = _count(model)
     X, y, like = _data(X, y)
-    xs, ys = _checks.axis("xs", xs).to(like), _checks.axis("ys", ys).to(like)
+    xs, ys = _arguments.axis("xs", xs).to(like), _arguments.axis("ys", ys).to(like)
     if directions is None:
         if n_parameters != 2:
             raise ValueError(
@@ -104,18 +104,18 @@ def loss_grid(
             )
         u, v = torch.eye(2, dtype=like.dtype, device=like.device)
     else:
-        with _checks.within("directions"):
+        with _arguments.within("directions"):
             u, v = directions
         u, v = (_vector("directions", direction, n_parameters, like) for direction in (u, v))
     start = torch.zeros_like(u) if origin is None else _vector("origin", origin, n_parameters, like)
     plane, shape = torch.stack([u, v, start]), (len(ys), len(xs))
     columns = xs.expand(shape), ys[:, None].expand(shape), xs.new_ones(shape)
     cells = torch.stack(columns, dim=-1).flatten(0, 1)
-    line = _line(model, X, y, _checks.function("loss_fn", loss_fn))
+    line = _line(model, X, y, _arguments.function("loss_fn", loss_fn))
     with torch.no_grad():
         if line is None:
             losses = _losses(model, X, y, loss_fn)
-            with _checks.within("loss_fn(model(X), y)"):
+            with _arguments.within("loss_fn(model(X), y)"):
                 values = torch.cat([losses(part @ plane) for part in cells.split(_at_once(y))])
         else:
             values = _losses_of_line(*line, plane, cells).to(like)
@@ -197,12 +197,12 @@ def descent_paths(
     """
     n_parameters = _count(model)
     X, y, like = _data(X, y)
-    start = _checks.finite("start", start).detach().to(like)
+    start = _arguments.finite("start", start).detach().to(like)
     if start.ndim not in (1, 2) or start.shape[-1] != n_parameters:
         raise ValueError(
             f"start must have {n_parameters} columns, one a parameter of model, got {tuple(start.shape)}"
         )
-    n_steps = _checks.count("n_steps", n_steps)
+    n_steps = _arguments.count("n_steps", n_steps)
     settings = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
     settings = {name: _setting(name, value, like) for name, value in settings.items()}
     settings["nesterov"] = _flags("nesterov", nesterov, X)
@@ -212,7 +212,7 @@ def descent_paths(
     lr, mu, tau, decay, look_ahead = settings.values()
     fresh = torch.where(mu == 0, 1, 1 - tau)
     from_buffer, from_gradient = -lr * torch.where(look_ahead, mu, 1), -lr * look_ahead
-    gradient = _gradient(model, X, y, _checks.function("loss_fn", loss_fn))
+    gradient = _gradient(model, X, y, _arguments.function("loss_fn", loss_fn))
 
     theta = start.expand(n_paths, n_parameters).T.contiguous()  # one row a parameter is faster
     path = theta.new_empty(n_steps + 1, n_parameters, n_paths)
@@ -268,7 +268,7 @@ def filter_directions(model: nn.Module, *, seed: int = 0) -> tuple[torch.Tensor,
     (True, [0.0, 0.0])
     """
     _count(model)
-    generator = torch.Generator().manual_seed(_checks.count("seed", seed, minimum=0))
+    generator = torch.Generator().manual_seed(_arguments.count("seed", seed, minimum=0))
     u, v = (
         torch.cat([_like(parameter.detach(), generator) for parameter in model.parameters()])
         for _ in range(2)
@@ -281,10 +281,10 @@ def _like(parameter: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         return torch.zeros_like(parameter).flatten()
     rows = parameter.flatten(1)
     drawn = torch.randn(rows.shape, generator=generator, dtype=torch.float64, device="cpu").to(rows)
-    unit = _checks.power_of_two(_checks.finite("parameters of model", rows).abs().max().item())
+    unit = _arguments.power_of_two(_arguments.finite("parameters of model", rows).abs().max().item())
     norms = (rows / unit).norm(dim=1, keepdim=True)  # first, so that no square over- or underflows
     direction: torch.Tensor = drawn / drawn.norm(dim=1, keepdim=True) * norms * unit
-    return _checks.finite("directions in the parameters of model", direction.flatten())
+    return _arguments.finite("directions in the parameters of model", direction.flatten())
 
 
 def _predictor(model: nn.Module, X: torch.Tensor) -> Map:
@@ -324,7 +324,7 @@ def _check_mode(model: nn.Module, X: torch.Tensor, buffers: dict[str, torch.Tens
         name: torch.randn(parameter.shape, generator=generator, device="cpu").to(like)
         for name, parameter in model.named_parameters()
     }
-    with _checks.within("model(X)"), torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with _arguments.within("model(X)"), torch.no_grad(), torch.random.fork_rng(devices=[]):
         one, other = (functional_call(model, state, (X,)) for _ in range(2))
         same = torch.allclose(one, other, equal_nan=True)
     if not same or not all(torch.equal(state[name], buffer) for name, buffer in buffers.items()):
@@ -406,7 +406,7 @@ def _losses(model: nn.Module, X: torch.Tensor, y: torch.Tensor, loss_fn: Loss) -
 
     def losses(theta: torch.Tensor) -> torch.Tensor:
         predictions = predict(theta)
-        targets = _checks.targets(loss_fn, predictions[0], y)
+        targets = _arguments.targets(loss_fn, predictions[0], y)
 
         def loss(prediction: torch.Tensor) -> torch.Tensor:
             value = loss_fn(prediction, targets)
@@ -434,14 +434,14 @@ def _gradient(model: nn.Module, X: torch.Tensor, y: torch.Tensor, loss_fn: Loss)
 
     def gradient(theta: torch.Tensor) -> torch.Tensor:
         theta = theta.detach().requires_grad_()
-        with _checks.within("loss_fn(model(X), y)"):
+        with _arguments.within("loss_fn(model(X), y)"):
             return torch.autograd.grad(losses(theta.T).sum(), theta)[0]
 
     return gradient
 
 
 def _count(model: nn.Module) -> int:
-    _checks.module("model", model)
+    _arguments.module("model", model)
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     if n_parameters == 0:
         raise ValueError(f"model must have a parameter, got none in {model!r}")
@@ -452,19 +452,19 @@ def _count(model: nn.Module) -> int:
 
 def _data(X: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return X, y and a tensor of the dtype and the device of the parameters."""
-    X, y = (tensor.detach() for tensor in _checks.rows(X, y))
+    X, y = (tensor.detach() for tensor in _arguments.rows(X, y))
     return X, y, X if X.is_floating_point() else X.double()
 
 
 def _vector(name: str, value: Array, length: int, like: torch.Tensor) -> torch.Tensor:
-    vector = _checks.finite(name, value, ndim=1).detach().to(like)
+    vector = _arguments.finite(name, value, ndim=1).detach().to(like)
     if len(vector) != length:
         raise ValueError(f"{name} must have {length} entries, one a parameter of model, got {len(vector)}")
     return vector
 
 
 def _setting(name: str, value: Array, like: torch.Tensor) -> torch.Tensor:
-    values = _checks.finite(name, value).detach().to(like)
+    values = _arguments.finite(name, value).detach().to(like)
     if values.ndim > 1:
         raise ValueError(f"{name} must be a number or have one entry a path, got shape {tuple(values.shape)}")
     if (values < 0).any() or (name == "lr" and (values == 0).any()):

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from course_lib import _checks
-from course_lib._checks import Array
+from course_lib import _arguments
+from course_lib._arguments import Array
 
 __all__ = ["Agreement", "compare", "mape", "ulp_distance"]
 
@@ -120,10 +120,10 @@ def mape(
     >>> mape([0.25, 1.0], [0.0, 1.0], percent=False)
     0.125
     """
-    prediction = _checks.finite("prediction", prediction).detach().cpu().double()
-    target = _checks.finite("target", target).detach().cpu().double()
+    prediction = _arguments.finite("prediction", prediction).detach().cpu().double()
+    target = _arguments.finite("target", target).detach().cpu().double()
     _same_shape("prediction", prediction, "target", target)
-    _checks.flag("percent", percent)
+    _arguments.flag("percent", percent)
     sizes, n = _denominator(target.abs(), zeros), target.numel()
     mean = ((prediction - target).abs() / sizes).mean().item()
     if math.isinf(mean):  # perhaps only on the way
@@ -235,7 +235,7 @@ def compare(a: Array, b: Array) -> Agreement:
 
 def _denominator(size: torch.Tensor, zeros: Literal["absolute", "epsilon", "raise"]) -> torch.Tensor:
     """Return what the errors of targets of these sizes are divided by."""
-    _checks.choice("zeros", zeros, ("absolute", "epsilon", "raise"))
+    _arguments.choice("zeros", zeros, ("absolute", "epsilon", "raise"))
     if zeros == "absolute":
         return torch.where(size == 0, 1.0, size)
     if zeros == "epsilon":
@@ -266,7 +266,7 @@ def _floats(name: str, value: Array) -> torch.Tensor:
     """Return `value` as a finite tensor on the CPU; unlike elsewhere, an integer does not become a float."""
     if isinstance(value, torch.Tensor) and value.dtype not in BITS:
         raise TypeError(f"{name} must be float16, bfloat16, float32 or float64, got {value.dtype}")
-    tensor = _checks.finite(name, value)
+    tensor = _arguments.finite(name, value)
     if not isinstance(value, torch.Tensor) and np.asarray(value).dtype.kind != "f":
         raise TypeError(f"{name} must be an array of floats, got {np.asarray(value).dtype}")
     return tensor.detach().cpu().resolve_neg()

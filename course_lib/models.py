@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from course_lib import _checks
+from course_lib import _arguments
 
 __all__ = ["Perceptron"]
 
@@ -50,9 +50,9 @@ class Perceptron(nn.Module):
     """
 
     def __init__(self, n_features: int = 2, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
-        n_features = _checks.count("n_features", n_features)
-        seed = _checks.count("seed", seed, minimum=0)
-        _checks.floating("dtype", dtype)
+        n_features = _arguments.count("n_features", n_features)
+        seed = _arguments.count("seed", seed, minimum=0)
+        _arguments.floating("dtype", dtype)
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach the GPUs' too

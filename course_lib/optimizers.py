@@ -1,4 +1,4 @@
-"""Optimizers that decay: SGDW, proximal SGD, and what an optimizer does when there is no gradient."""
+"""Rules as torch optimizers: SGDW and proximal SGD."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from numbers import Real
 from typing import Any, Literal
 
 import torch
-from torch import nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
-from course_lib import _checks
-from course_lib._checks import Array
+from course_lib import _arguments
 from course_lib.penalties import _towards_zero
 
-__all__ = ["SGDW", "ProximalSGD", "coast"]
+__all__ = ["SGDW", "ProximalSGD"]
 
 
 class _Decaying(Optimizer):
@@ -37,7 +35,7 @@ class _Decaying(Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters with settings of its own, which are checked like the others."""
-        _checks.mapping("param_group", param_group)
+        _arguments.mapping("param_group", param_group)
         self._check({**self.defaults, **param_group})
         super().add_param_group(param_group)
         for parameter in self.param_groups[-1]["params"]:
@@ -63,12 +61,12 @@ class _Decaying(Optimizer):
 
     def _check(self, group: dict[str, Any]) -> None:
         lr = group["lr"]
-        _checks.number("lr", lr.item() if isinstance(lr, torch.Tensor) and lr.numel() == 1 else lr)
-        _checks.number("weight_decay", group["weight_decay"])
+        _arguments.number("lr", lr.item() if isinstance(lr, torch.Tensor) and lr.numel() == 1 else lr)
+        _arguments.number("weight_decay", group["weight_decay"])
         norm = group["norm"]
         if isinstance(norm, bool) or not isinstance(norm, Real) or norm not in (1, 2):
             raise ValueError(f"norm must be 1 or 2, got {norm!r}")
-        _checks.flag("maximize", group["maximize"])
+        _arguments.flag("maximize", group["maximize"])
 
 
 class SGDW(_Decaying):
@@ -161,14 +159,14 @@ class SGDW(_Decaying):
 
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
-        momentum = _checks.number("momentum", group["momentum"])
-        dampening = _checks.number("dampening", group["dampening"])
-        if _checks.flag("nesterov", group["nesterov"]) and (momentum == 0 or dampening != 0):
+        momentum = _arguments.number("momentum", group["momentum"])
+        dampening = _arguments.number("dampening", group["dampening"])
+        if _arguments.flag("nesterov", group["nesterov"]) and (momentum == 0 or dampening != 0):
             raise ValueError(
                 f"nesterov needs momentum above 0 and no dampening, got momentum={momentum:g} "
                 f"and dampening={dampening:g}"
             )
-        _checks.flag("decay_times_lr", group["decay_times_lr"])
+        _arguments.flag("decay_times_lr", group["decay_times_lr"])
 
     def _update(self, parameter: torch.Tensor, gradient: torch.Tensor, group: dict[str, Any]) -> None:
         lr = float(group["lr"])
@@ -272,74 +270,3 @@ def _shrink(parameter: torch.Tensor, decay: float, norm: Literal[1, 2]) -> None:
         parameter.mul_(1 - decay)
     else:
         parameter.copy_(_towards_zero(parameter, decay))
-
-
-def coast(
-    make_optimizer: Callable[[list[nn.Parameter]], Optimizer],
-    start: Array | list[torch.Tensor],
-    *,
-    n_steps: int = 1,
-    gradient: Literal["zero", "none"] = "zero",
-) -> Any:  # a Tensor, or a list of them
-    r"""Return what an optimizer does to parameters on which the loss does not depend.
-
-    With a gradient of zero nothing but the decay is left. It must bring every parameter closer to zero,
-    whatever its sign, and leave a zero alone. With no gradient at all, which is what backward() leaves in a
-    parameter that took no part, torch's optimizers skip it: not even the decay is left.
-
-    Parameters
-    ----------
-    make_optimizer : callable
-        ``make_optimizer(parameters)``, of a list, returns a torch optimizer. What its ``weight_decay`` means
-        is what one wants to find out: is it multiplied by lr, does it know the sign; a bias is a parameter
-        like any other. (A 1/2 in a penalty cannot be seen: only its derivative acts.)
-    start : Tensor, or list of Tensor
-        One parameter of any shape, or several, each of its own shape; finite.
-    n_steps : int, default=1
-    gradient : {"zero", "none"}, default="zero"
-        What every parameter finds in ``parameter.grad`` before each step: zeros, or None.
-
-    Returns
-    -------
-    Tensor of shape (n_steps, \*start.shape), or list of such Tensor
-        The parameters after each step.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If `start` is not finite, `n_steps` not a positive integer, `gradient` unknown, or `make_optimizer`
-        not callable, fails or returns no optimizer, or one whose step fails.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from course_lib.optimizers import coast
-    >>> coast(lambda params: torch.optim.SGD(params, lr=0.1, weight_decay=0.5), [1.0, -2.0, 0.0]).tolist()
-    [[0.95, -1.9, 0.0]]
-    """
-    _checks.function("make_optimizer", make_optimizer)
-    several = isinstance(start, list | tuple) and any(isinstance(part, torch.Tensor) for part in start)
-    parts: Any = start if several else [start]
-    starts = [_checks.finite("start", part, imaginary=True) for part in parts]
-    n_steps = _checks.count("n_steps", n_steps)
-    _checks.choice("gradient", gradient, ("zero", "none"))
-    parameters = [nn.Parameter(part.detach().clone()) for part in starts]
-    with _checks.within("make_optimizer"):
-        optimizer = make_optimizer(parameters)
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"make_optimizer must return a torch.optim.Optimizer, got {optimizer!r}")
-
-    def closure() -> Any:  # a Tensor, where the annotations of torch's optimizers ask for a float
-        for parameter in parameters:
-            parameter.grad = torch.zeros_like(parameter) if gradient == "zero" else None
-        return starts[0].new_zeros(())
-
-    paths: list[list[torch.Tensor]] = [[] for _ in parameters]
-    for _ in range(n_steps):
-        closure()  # for an optimizer that does not call it
-        with _checks.within("the step of what make_optimizer returns"):
-            optimizer.step(closure)
-        for path, parameter in zip(paths, parameters, strict=True):
-            path.append(parameter.detach().clone())
-    stacked = [torch.stack(path) for path in paths]
-    return stacked if several else stacked[0]

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from course_lib import _checks, _solvers
-from course_lib._checks import Array
-from course_lib.geometry import augment
+from course_lib import _arguments, _solvers
+from course_lib._arguments import Array
+from course_lib.data import augment
 
 __all__ = ["logistic_objective", "logistic_optimum"]
 
@@ -64,17 +64,18 @@ def logistic_objective(
     >>> print(f"{logistic_objective(*two_points(), [0.0, 0.0], 0.0, weight_decay=0.2):.4f}")
     0.6931
     """
-    X, y = _checks.samples(X, y)
-    weight = _checks.finite("weight", weight, ndim=1).to(X)
-    _checks.features(X, weight)
-    bias = _checks.finite("bias", bias, ndim=0).to(X)
-    weight_decay = _checks.number("weight_decay", weight_decay)
+    X, y = _arguments.samples(X, y)
+    weight = _arguments.finite("weight", weight, ndim=1).to(X)
+    _arguments.features(X, weight)
+    bias = _arguments.finite("bias", bias, ndim=0).to(X)
+    weight_decay = _arguments.number("weight_decay", weight_decay)
     _check_penalty(penalty)
-    decayed = torch.cat([weight, bias[None]]) if _checks.flag("decay_bias", decay_bias) else weight
+    decayed = torch.cat([weight, bias[None]]) if _arguments.flag("decay_bias", decay_bias) else weight
     omega = decayed.square().sum() / 2 if penalty == "l2" else decayed.abs().sum()
     objective = weight_decay * omega - F.logsigmoid((2 * y - 1) * (X @ weight + bias)).mean()
-    _checks.finite("X times weight", X.abs().max() * weight.abs().max() * len(weight))  # or its sign is lost
-    return _checks.finite("the objective of X, weight, bias and weight_decay", objective)
+    reach = X.abs().max() * weight.abs().max() * len(weight)  # beyond the dtype even signs are lost
+    _arguments.finite("X times weight", reach)
+    return _arguments.finite("the objective of X, weight, bias and weight_decay", objective)
 
 
 def logistic_optimum(
@@ -135,13 +136,13 @@ def logistic_optimum(
     >>> print([round(w, 3) for w in weight.tolist()], f"{bias:.3f}")
     [1.386, 0.0] -2.773
     """
-    X, y = _checks.samples(X, y)
-    _checks.two_classes(y)
-    weight_decay = _checks.number("weight_decay", weight_decay, strict=True)
+    X, y = _arguments.samples(X, y)
+    _arguments.two_classes(y)
+    weight_decay = _arguments.number("weight_decay", weight_decay, strict=True)
     _check_penalty(penalty)
     # A free bias absorbs a shift of the data, and centered data is better conditioned.
     rows, signs = X.double().cpu(), 2 * y.double().cpu() - 1
-    center = rows.mean(dim=0) * (0.0 if _checks.flag("decay_bias", decay_bias) else 1.0)
+    center = rows.mean(dim=0) * (0.0 if _arguments.flag("decay_bias", decay_bias) else 1.0)
     Z = signs[:, None] * augment(rows - center)
     decay = np.append(np.full(X.shape[1], weight_decay), weight_decay if decay_bias else 0.0)
     l1, l2 = (decay, 0 * decay) if penalty == "l1" else (0 * decay, decay)
@@ -152,8 +153,8 @@ def logistic_optimum(
         raise ValueError(f"{reason}, got {weight_decay!r} and X of size {X.abs().max().item():g}") from error
     weight, bias = theta[:-1], theta[-1] - theta[:-1] @ center
     name = "the optimum for X, y and weight_decay"
-    return _checks.finite(name, weight.to(X)), _checks.finite(name, bias.to(X))
+    return _arguments.finite(name, weight.to(X)), _arguments.finite(name, bias.to(X))
 
 
 def _check_penalty(penalty: str) -> None:
-    _checks.choice("penalty", penalty, ("l1", "l2"))
+    _arguments.choice("penalty", penalty, ("l1", "l2"))

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim import Optimizer
 
-from course_lib import _checks
-from course_lib._checks import Array
-from course_lib.geometry import augment
+from course_lib import _arguments
+from course_lib._arguments import Array
+from course_lib.data import augment
+from course_lib.groups import decay_groups
 from course_lib.metrics import Agreement, compare
-from course_lib.penalties import decay_groups
 from course_lib.scratch import linear_descent
 
 __all__ = ["TOLERANCE", "Run", "grid", "parity"]
@@ -95,7 +95,7 @@ def grid(weight_decays: Array = (0.0, 0.1)) -> list[Run]:
     >>> len(runs), runs[17].rule, runs[17].setup
     (288, 'SGD μ=0 λ=0.1', ('float32', 'sum', 'all'))
     """
-    decays = _checks.finite("weight_decays", weight_decays, ndim=1).tolist()
+    decays = _arguments.finite("weight_decays", weight_decays, ndim=1).tolist()
     if min(decays) < 0:
         raise ValueError(f"weight_decays must be >= 0, got {min(decays):g}")
     momenta: list[dict[str, Any]] = [
@@ -158,11 +158,11 @@ def parity(run: Run, *, n_steps: int = 60, seed: int = 3) -> Agreement:
         raise TypeError(f"run must be a course_lib.parity.Run, got {run!r}")
     if not isinstance(run.dtype, torch.dtype) or run.dtype not in TOLERANCE:
         raise ValueError(f"dtype of run must be torch.float32 or torch.float64, got {run.dtype!r}")
-    n_steps = _checks.count("n_steps", n_steps)
-    data = [tensor.to(run.dtype) for tensor in _problem(_checks.count("seed", seed, minimum=0))]
-    size = N_SAMPLES if run.batch_size is None else _checks.count("batch_size", run.batch_size)
+    n_steps = _arguments.count("n_steps", n_steps)
+    data = [tensor.to(run.dtype) for tensor in _problem(_arguments.count("seed", seed, minimum=0))]
+    size = N_SAMPLES if run.batch_size is None else _arguments.count("batch_size", run.batch_size)
     n_epochs = math.ceil(n_steps / math.ceil(N_SAMPLES / size))
-    with _checks.within("run"):
+    with _arguments.within("run"):
         lr = _lr(run, size)
         by_hand = linear_descent(
             *data,

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from course_lib import _checks, _drawing
-from course_lib._checks import Array
+from course_lib import _arguments, _drawing
+from course_lib._arguments import Array
 from course_lib._drawing import LARGEST, Floats, Limits, Scale
 from course_lib._style import (
     HALO,
@@ -88,8 +88,8 @@ def panels(n_rows: int = 1, *, height: float = 2.4, **subplots: Any) -> tuple[Fi
     >>> axes.shape
     (2,)
     """
-    n_rows = _checks.count("n_rows", n_rows)
-    height = _checks.number("height", height, minimum=0.5)
+    n_rows = _arguments.count("n_rows", n_rows)
+    height = _arguments.number("height", height, minimum=0.5)
     if n_rows * height > TALLEST:
         raise ValueError(f"n_rows x height must be at most {TALLEST} inches, got {n_rows} x {height:g}")
     size = (WIDTH, height * n_rows)
@@ -139,10 +139,10 @@ def small_multiples(
     >>> [ax.get_title() for ax in axes.flat]
     ['lr 0.5', 'lr 0.9']
     """
-    _checks.function("draw", draw)
-    for title, own in _checks.mapping("settings", settings).items():
-        _checks.mapping(f"settings[{title!r}]", own, empty=True)
-    ncols = min(_checks.count("ncols", ncols), len(settings))
+    _arguments.function("draw", draw)
+    for title, own in _arguments.mapping("settings", settings).items():
+        _arguments.mapping(f"settings[{title!r}]", own, empty=True)
+    ncols = min(_arguments.count("ncols", ncols), len(settings))
     n_rows = math.ceil(len(settings) / ncols)
     axes: NDArray[np.object_]
     _, axes = panels(n_rows, height=height, ncols=ncols, squeeze=False, sharex=True, sharey=True)
@@ -150,7 +150,7 @@ def small_multiples(
     if draw is contours and not any("levels" in own for own in settings.values()):
         common = {**common, "levels": _common_levels(settings.values(), common)}
     for ax, (title, own) in zip(used, settings.items(), strict=True):
-        with _checks.within(f"draw with settings[{title!r}]"):
+        with _arguments.within(f"draw with settings[{title!r}]"):
             draw(**common, **own, title=title, ax=ax)
     with style():
         for ax in axes.flat[len(settings) :]:
@@ -224,7 +224,7 @@ def boundaries(
     X, y = _plane(X, y)
     xlim, ylim = _rectangle(xlim, ylim)
     classifiers = _classifiers(classifiers)
-    feet = _feet(X, classifiers) if _checks.flag("distances", distances) else {}
+    feet = _feet(X, classifiers) if _arguments.flag("distances", distances) else {}
     if probability is not None and not (isinstance(probability, str) and probability in classifiers):
         raise ValueError(f"probability must be a name of classifiers, got {probability!r}")
     styles = looks("classifiers", classifiers, concept)
@@ -295,11 +295,11 @@ def drift(
     (2, 1)
     """
     X, y = _plane(X, y)
-    _checks.mapping("histories", histories)
+    _arguments.mapping("histories", histories)
     xlim, ylim = _rectangle(xlim, ylim)
     classifiers = {} if classifiers is None else _classifiers(classifiers)
     traces = {title: _trace(title, history) for title, history in histories.items()}
-    epochs = _checks.counts("epochs", epochs, minimum=0)
+    epochs = _arguments.counts("epochs", epochs, minimum=0)
     shortest = min(len(weights) for weights, _ in traces.values())
     if not epochs or epochs != sorted(set(epochs)) or epochs[-1] >= shortest:
         raise ValueError(f"epochs must increase and stay below {shortest} of histories, got {epochs}")
@@ -375,7 +375,7 @@ def fits(
     ['a line', 'a parabola']
     """
     _texts(xlabel=xlabel, ylabel=ylabel, title=title)
-    X, y = _checks.rows(X, y)
+    X, y = _arguments.rows(X, y)
     for name, column in (("X", X), ("y", y)):
         if column.ndim != 2 or column.shape[1] != 1:
             raise ValueError(f"{name} must have one column, got shape {tuple(column.shape)}")
@@ -383,7 +383,7 @@ def fits(
     dots = _drawable("X", X), _drawable("y", y)
     x = torch.linspace(dots[0].min(), dots[0].max(), 201, dtype=torch.float64)[:, None]
     heights = {}
-    for label, model in _checks.mapping("models", models, empty=True).items():
+    for label, model in _arguments.mapping("models", models, empty=True).items():
         heights[label] = _prediction(f"models[{label!r}]", model, x, x.to(X))
     styles = looks("models", heights, concept)
     with style():
@@ -453,13 +453,13 @@ def curves(
         minimum of L2: at (0.1, 1.5)
     """
     _texts(xlabel=xlabel, ylabel=ylabel, title=title)
-    _checks.mapping("series", series)
+    _arguments.mapping("series", series)
     for name, scale in (("xscale", xscale), ("yscale", yscale)):
-        _checks.choice(name, scale, ("linear", "log"))
+        _arguments.choice(name, scale, ("linear", "log"))
     drawn = {label: _curve(f"series[{label!r}]", pair, xscale, yscale) for label, pair in series.items()}
     heights = _references("references", references, yscale)
     places = _references("xreferences", xreferences, xscale)
-    starred, styles = _checks.flag("minima", minima), looks("series", series, concept)
+    starred, styles = _arguments.flag("minima", minima), looks("series", series, concept)
     with style():
         ax = _axes(ax)
         for label, (x, runs) in drawn.items():
@@ -555,12 +555,13 @@ def contours(
     if values.shape != (len(y), len(x)):
         raise ValueError(f"values must have shape {(len(y), len(x))}, by y and x, got {tuple(values.shape)}")
     tracks = {}
-    for label, track in _checks.mapping("paths", {} if paths is None else paths, empty=True).items():
+    for label, track in _arguments.mapping("paths", {} if paths is None else paths, empty=True).items():
         tracks[label] = _positions(f"paths[{label!r}]", track)
     x, y, values = (tensor.numpy() for tensor in (x, y, values))
     bounds = _levels(levels, values)
-    _checks.flag("steps", steps)
-    equal = _checks.flag("equal", equal) and xscale == yscale == "linear" and 0.02 < _drawing.ratio(x, y) < 50
+    _arguments.flag("steps", steps)
+    equal = _arguments.flag("equal", equal) and xscale == yscale == "linear"
+    equal = equal and 0.02 < _drawing.ratio(x, y) < 50
     star = _star(minimum, x, y, values)
     styles = looks("paths", tracks, concept)
     with style():
@@ -609,7 +610,7 @@ def arrows(vectors: Mapping[str, tuple[Array, Array]], ax: Axes, *, concept: Con
     >>> ax.get_legend_handles_labels()[1]
     ['momentum', 'gradient']
     """
-    vectors = {k: _pair(f"vectors[{k!r}]", v, 2) for k, v in _checks.mapping("vectors", vectors).items()}
+    vectors = {k: _pair(f"vectors[{k!r}]", v, 2) for k, v in _arguments.mapping("vectors", vectors).items()}
     ax, styles = _axes(ax, optional=False), looks("vectors", vectors, concept)
     exact = {"arrowstyle": "->", "linewidth": 2, "shrinkA": 0, "shrinkB": 0, "clip_box": ax.bbox}
     with style():
@@ -655,7 +656,7 @@ def points(positions: Mapping[str, Array], ax: Axes, *, concept: Concept = None)
     """
     places = {
         name: _positions(f"positions[{name!r}]", place)
-        for name, place in _checks.mapping("positions", positions).items()
+        for name, place in _arguments.mapping("positions", positions).items()
     }
     ax, styles = _axes(ax, optional=False), looks("positions", places, concept)
     alone = [place for place in places.values() if len(place) == 1]
@@ -700,7 +701,7 @@ def level_sets(sets: Mapping[str, tuple[float, Array]], ax: Axes, *, concept: Co
       L2: a circle of radius 1
       L1: a diamond of radius 0.5, 1
     """
-    shapes = {name: _set(f"sets[{name!r}]", pair) for name, pair in _checks.mapping("sets", sets).items()}
+    shapes = {name: _set(f"sets[{name!r}]", pair) for name, pair in _arguments.mapping("sets", sets).items()}
     ax, styles = _axes(ax, optional=False), looks("sets", shapes, concept)
     with style():
         for name, (norm, radii) in shapes.items():
@@ -755,7 +756,7 @@ def heatmap(
     ['-16', '-7', '0', '-8']
     """
     _texts(title=title)
-    values = _checks.finite("values", values, ndim=2).detach().cpu().double()
+    values = _arguments.finite("values", values, ndim=2).detach().cpu().double()
     if (values < 0).any():
         raise ValueError(f"values must be >= 0, got {values.min().item():g}")
     rows = _names("rows", rows, values.shape[0])
@@ -800,9 +801,9 @@ def _feet(X: torch.Tensor, classifiers: Mapping[str, tuple[Array, Array]]) -> di
     """Return for each classifier the points of its boundary that are closest to those of X."""
     feet = {}
     for label, (weight, bias) in classifiers.items():
-        with _checks.within(f"classifiers[{label!r}]"):
+        with _arguments.within(f"classifiers[{label!r}]"):
             away = signed_distance(X, weight, bias).detach().cpu().double()
-            normal = _checks.finite("weight", weight).detach().cpu().double()
+            normal = _arguments.finite("weight", weight).detach().cpu().double()
             normal = normal / normal.abs().max()
             feet[label] = _drawable(
                 "the way from X to the boundary", X - away[:, None] * normal / normal.norm()
@@ -824,8 +825,8 @@ def _star(minimum: bool | Array, x: Floats, y: Floats, values: Floats) -> Floats
 def _levels(levels: int | Sequence[float], values: Floats) -> Floats:
     """Return the values between which the shades of a map change."""
     if isinstance(levels, bool) or not isinstance(levels, int):
-        return np.asarray(_drawable("levels", _checks.axis("levels", levels)))
-    if _checks.count("levels", levels, minimum=2) > 100:
+        return np.asarray(_drawable("levels", _arguments.axis("levels", levels)))
+    if _arguments.count("levels", levels, minimum=2) > 100:
         raise ValueError(f"levels must be at most 100, got {levels}")
     return np.asarray(MaxNLocator(levels).tick_values(values.min(), values.max()))
 
@@ -838,8 +839,8 @@ def _common_levels(settings: Iterable[Mapping[str, Any]], common: Mapping[str, A
 
 
 def _map_axis(name: str, values: Array, scale: Scale) -> torch.Tensor:
-    _checks.choice(f"{name}scale", scale, ("linear", "log"))
-    axis = _drawable(name, _checks.axis(name, values))
+    _arguments.choice(f"{name}scale", scale, ("linear", "log"))
+    axis = _drawable(name, _arguments.axis(name, values))
     if scale == "log" and axis[0] <= 0:
         raise ValueError(f"{name} must be above 0 on a log scale, got {axis[0]:g}")
     return axis
@@ -853,7 +854,7 @@ def _texts(**texts: str) -> None:
 
 def _drawable(name: str, value: Array, ndim: int | None = None) -> torch.Tensor:
     """Return `value` in float64, small enough for matplotlib to compute with."""
-    values = _checks.finite(name, value, ndim).detach().cpu().double()
+    values = _arguments.finite(name, value, ndim).detach().cpu().double()
     if values.abs().max() > LARGEST:
         raise ValueError(f"{name} must be at most {LARGEST:g} in size to be drawn")
     return values
@@ -871,8 +872,8 @@ def _positions(name: str, value: Array) -> torch.Tensor:
 def _classifiers(value: Mapping[str, tuple[Array, Array]]) -> dict[str, tuple[Array, Array]]:
     """Return pairs of weight and bias that have a boundary."""
     pairs = {}
-    for label, pair in _checks.mapping("classifiers", value, empty=True).items():
-        with _checks.within(f"classifiers[{label!r}]"):
+    for label, pair in _arguments.mapping("classifiers", value, empty=True).items():
+        with _arguments.within(f"classifiers[{label!r}]"):
             weight, bias = pair
             boundary_segment(weight, bias, (0.0, 1.0), (0.0, 1.0))
         pairs[label] = weight, bias
@@ -881,7 +882,7 @@ def _classifiers(value: Mapping[str, tuple[Array, Array]]) -> dict[str, tuple[Ar
 
 def _set(name: str, value: tuple[float, Array]) -> tuple[float, list[float]]:
     """Return the norm and the radii of level sets."""
-    with _checks.within(name):
+    with _arguments.within(name):
         norm, radius = value
         if isinstance(norm, bool) or norm not in SHAPES:
             raise ValueError(f"the norm must be 1, 2 or infinity, got {norm!r}")
@@ -910,7 +911,7 @@ def _names(name: str, value: Names, n_names: int) -> list[tuple[str, ...]]:
 
 def _curve(name: str, pair: tuple[Array, Array], *scales: str) -> tuple[Floats, Floats]:
     """Return x of a curve, and y with one row a run, which can be drawn on these scales."""
-    with _checks.within(name):
+    with _arguments.within(name):
         x, y = pair
         x, y = _drawable("x", x, ndim=1), _drawable("y", y)
         if y.ndim not in (1, 2) or y.shape[-1] != len(x):
@@ -923,9 +924,9 @@ def _curve(name: str, pair: tuple[Array, Array], *scales: str) -> tuple[Floats, 
 
 def _references(name: str, value: Mapping[str, float] | None, scale: Scale) -> dict[str, float]:
     found, minimum = {}, -math.inf if scale == "linear" else 0.0
-    for label, place in _checks.mapping(name, {} if value is None else value, empty=True).items():
+    for label, place in _arguments.mapping(name, {} if value is None else value, empty=True).items():
         part = f"{name}[{label!r}]"
-        found[label] = _checks.number(part, place, minimum=minimum, strict=scale == "log")
+        found[label] = _arguments.number(part, place, minimum=minimum, strict=scale == "log")
         _drawable(part, place)
     return found
 
@@ -935,7 +936,7 @@ def _prediction(name: str, model: Model, x: torch.Tensor, rows: torch.Tensor) ->
     if not callable(model):
         weight, bias = _pair(name, model, 1)
         return _drawable(f"{name} over X", weight * x + bias)
-    with _checks.within(f"{name} over X"), torch.no_grad():
+    with _arguments.within(f"{name} over X"), torch.no_grad():
         heights = _drawable("what it returns", model(rows))
         if heights.shape not in ((len(x),), (len(x), 1)):
             raise ValueError(
@@ -956,7 +957,7 @@ def _pair(name: str, value: Iterable[Array], size: int) -> torch.Tensor:
 
 
 def _plane(X: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:
-    X, y = (tensor.cpu() for tensor in _checks.samples(X, y))
+    X, y = (tensor.cpu() for tensor in _arguments.samples(X, y))
     if X.shape[1] != 2:
         raise ValueError(f"X must have 2 features to be drawn, got {X.shape[1]}")
     return X, y
@@ -964,9 +965,9 @@ def _plane(X: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _trace(title: str, history: History) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the weights, shape (n_epochs, 2), and the biases, shape (n_epochs,), of a perceptron."""
-    with _checks.within(f"histories[{title!r}]"):
-        weights = _checks.finite("linear.weight", history["linear.weight"]).detach().flatten(1)
-        biases = _checks.finite("linear.bias", history["linear.bias"]).detach().flatten()
+    with _arguments.within(f"histories[{title!r}]"):
+        weights = _arguments.finite("linear.weight", history["linear.weight"]).detach().flatten(1)
+        biases = _arguments.finite("linear.bias", history["linear.bias"]).detach().flatten()
         if weights.shape != (len(history.loss), 2) or len(biases) != len(weights):
             shapes = f"{tuple(weights.shape)}, {tuple(biases.shape)} and {tuple(history.loss.shape)}"
             raise ValueError(f"weights, biases and losses must fit a line an epoch, got shapes {shapes}")
@@ -979,6 +980,6 @@ def _trace(title: str, history: History) -> tuple[torch.Tensor, torch.Tensor]:
 def _rectangle(xlim: Limits, ylim: Limits) -> tuple[Limits, Limits]:
     limits = []
     for name, limit in (("xlim", xlim), ("ylim", ylim)):
-        lower, upper = _drawable(name, _checks.interval(name, limit)).tolist()
+        lower, upper = _drawable(name, _arguments.interval(name, limit)).tolist()
         limits.append((lower, upper))
     return limits[0], limits[1]

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from course_lib import _checks
-from course_lib._checks import Array
-from course_lib.geometry import augment
+from course_lib import _arguments
+from course_lib._arguments import Array
+from course_lib.data import augment
 from course_lib.rules import adam, coupled, decoupled, sgd
 
 __all__ = ["linear_descent", "logistic_cost", "logistic_descent", "logistic_sweep"]
@@ -119,7 +119,8 @@ def linear_descent(
     >>> theta.round(4).tolist()
     [[[1.45], [0.3]]]
     """
-    X, Y, start = (_checks.finite(*item, ndim=2).detach() for item in (("X", X), ("Y", Y), ("start", start)))
+    given = (("X", X), ("Y", Y), ("start", start))
+    X, Y, start = (_arguments.finite(*item, ndim=2).detach() for item in given)
     if X.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"X must be float32 or float64, got {X.dtype}")
     if len(Y) != len(X):
@@ -127,13 +128,13 @@ def linear_descent(
     if start.shape != (X.shape[1] + 1, Y.shape[1]):
         expected = (X.shape[1] + 1, Y.shape[1])
         raise ValueError(f"start must have shape {expected}, by X and Y, got {tuple(start.shape)}")
-    lr = _checks.number("lr", lr, strict=True)
-    n_epochs = _checks.count("n_epochs", n_epochs)
-    batch_size = len(X) if batch_size is None else _checks.count("batch_size", batch_size)
-    weight_decay = _checks.number("weight_decay", weight_decay)
-    _checks.flag("decay_bias", decay_bias)
+    lr = _arguments.number("lr", lr, strict=True)
+    n_epochs = _arguments.count("n_epochs", n_epochs)
+    batch_size = len(X) if batch_size is None else _arguments.count("batch_size", batch_size)
+    weight_decay = _arguments.number("weight_decay", weight_decay)
+    _arguments.flag("decay_bias", decay_bias)
     direction = _direction(optimizer, momentum, dampening, nesterov, betas, eps)
-    _checks.choice("reduction", reduction, ("mean", "sum"))
+    _arguments.choice("reduction", reduction, ("mean", "sum"))
 
     step = decoupled if optimizer.endswith("W") else coupled
     Z, Y, theta = (tensor.to(X).cpu().numpy() for tensor in (augment(X), Y, start))
@@ -191,12 +192,12 @@ def logistic_cost(
     0.6931
     """
     Z = _signed_rows(X, y)
-    theta = _checks.finite("theta", theta).detach().cpu().double().numpy()
+    theta = _arguments.finite("theta", theta).detach().cpu().double().numpy()
     if theta.ndim not in (1, 2) or theta.shape[-1] != Z.shape[1]:
         expected = f"{Z.shape[1]} entries, weights for X and bias"
         raise ValueError(f"theta must have {expected}, got shape {theta.shape}")
-    weight_decay = _checks.number("weight_decay", weight_decay)
-    penalized = theta if _checks.flag("decay_bias", decay_bias) else theta[..., :-1]
+    weight_decay = _arguments.number("weight_decay", weight_decay)
+    penalized = theta if _arguments.flag("decay_bias", decay_bias) else theta[..., :-1]
     with np.errstate(over="ignore", invalid="ignore"):
         loss = np.logaddexp(0, -theta @ Z.T).mean(axis=-1)
         cost: np.float64 | NDArray[np.float64] = loss + weight_decay / 2 * (penalized**2).sum(axis=-1)
@@ -262,19 +263,19 @@ def logistic_descent(
     [[3.4584, -0.8681, -5.1947]]
     """
     Z = _signed_rows(X, y)
-    lr = _checks.number("lr", lr, strict=True)
-    n_steps = _checks.count("n_steps", n_steps)
-    weight_decay = _checks.number("weight_decay", weight_decay)
-    _checks.flag("decay_bias", decay_bias)
+    lr = _arguments.number("lr", lr, strict=True)
+    n_steps = _arguments.count("n_steps", n_steps)
+    weight_decay = _arguments.number("weight_decay", weight_decay)
+    _arguments.flag("decay_bias", decay_bias)
     n_samples, n_parameters = Z.shape
     theta = np.zeros(n_parameters)
     if start is not None:
-        start = _checks.finite("start", start, ndim=1).detach().cpu().double().numpy()
+        start = _arguments.finite("start", start, ndim=1).detach().cpu().double().numpy()
         if len(start) != len(theta):
             expected = f"{len(theta)} entries, weights for X and bias"
             raise ValueError(f"start must have {expected}, got {len(start)}")
         theta += start
-    record = list(range(1, n_steps + 1)) if record is None else _checks.counts("record", record)
+    record = list(range(1, n_steps + 1)) if record is None else _arguments.counts("record", record)
     if not record or record[-1] > n_steps or record != sorted(set(record)):
         raise ValueError(f"record must increase from 1 or more to n_steps or less, got {record}")
 
@@ -339,15 +340,15 @@ def logistic_sweep(
     >>> theta.round(2).tolist()
     [[3.46, -0.87, -5.19], [0.59, -0.01, -0.62]]
     """
-    X, y = _checks.samples(X, y)
+    X, y = _arguments.samples(X, y)
     if X.dtype == torch.bfloat16:
         raise TypeError("X must have a dtype that NumPy has, got torch.bfloat16")
-    weight_decays = _checks.finite("weight_decays", weight_decays, ndim=1).detach().to(X)
+    weight_decays = _arguments.finite("weight_decays", weight_decays, ndim=1).detach().to(X)
     if (weight_decays < 0).any():
         raise ValueError(f"weight_decays must be >= 0, got {weight_decays.min().item():g}")
-    lr = _checks.number("lr", lr, strict=True)
-    n_steps = _checks.count("n_steps", n_steps)
-    _checks.flag("decay_bias", decay_bias)
+    lr = _arguments.number("lr", lr, strict=True)
+    n_steps = _arguments.count("n_steps", n_steps)
+    _arguments.flag("decay_bias", decay_bias)
     Z = (1 - 2 * y[:, None]) * augment(X)
     ascent = Z.T.contiguous() * (-lr / len(Z))
     theta = X.new_zeros(Z.shape[1], len(weight_decays))
@@ -382,17 +383,17 @@ def _direction(
     eps: float,
 ) -> Callable[[Matrix, Any], tuple[Matrix, Any]]:
     """Return the function of the optimizer: gradient and state (None at first) -> direction and state."""
-    _checks.choice("optimizer", optimizer, ("SGD", "SGDW", "Adam", "AdamW"))
-    momentum = _checks.number("momentum", momentum)
-    dampening = _checks.number("dampening", dampening)
-    if _checks.flag("nesterov", nesterov) and (momentum == 0 or dampening != 0):
+    _arguments.choice("optimizer", optimizer, ("SGD", "SGDW", "Adam", "AdamW"))
+    momentum = _arguments.number("momentum", momentum)
+    dampening = _arguments.number("dampening", dampening)
+    if _arguments.flag("nesterov", nesterov) and (momentum == 0 or dampening != 0):
         raise ValueError("nesterov needs momentum above 0 and no dampening")
     if not isinstance(betas, (tuple, list)) or len(betas) != 2:
         raise TypeError(f"betas must be two numbers, got {betas!r}")
-    beta1, beta2 = (_checks.number("betas", beta) for beta in betas)
+    beta1, beta2 = (_arguments.number("betas", beta) for beta in betas)
     if max(beta1, beta2) >= 1:
         raise ValueError(f"betas must be below 1, got {(beta1, beta2)}")
-    eps = _checks.number("eps", eps, strict=True)
+    eps = _arguments.number("eps", eps, strict=True)
     if optimizer.startswith("SGD"):
         if (beta1, beta2, eps) != (0.9, 0.999, 1e-8):
             raise ValueError(f"betas and eps belong to Adam and AdamW, got optimizer={optimizer!r}")
@@ -404,6 +405,6 @@ def _direction(
 
 def _signed_rows(X: Array, y: Array) -> NDArray[np.float64]:
     """Return the rows (x, 1), their sign turned for label 0, so that larger is better for all."""
-    X, y = (tensor.cpu().double().numpy() for tensor in _checks.samples(X, y))
+    X, y = (tensor.cpu().double().numpy() for tensor in _arguments.samples(X, y))
     Z: NDArray[np.float64] = np.column_stack([X, np.ones(len(X))]) * (2 * y - 1)[:, None]
     return Z

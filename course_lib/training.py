@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim import Optimizer
 
-from course_lib import _checks
-from course_lib._checks import Array, Loss
+from course_lib import _arguments
+from course_lib._arguments import Array, Loss
 
 __all__ = ["History", "train"]
 
@@ -107,10 +107,10 @@ def train(
     '0.0508'
     """
     _check_model(model, optimizer)
-    X, y = _checks.rows(X, y, _checks.dtype_of(model))
-    _checks.function("loss_fn", loss_fn)
-    n_epochs = _checks.count("n_epochs", n_epochs)
-    batch_size = len(X) if batch_size is None else _checks.count("batch_size", batch_size)
+    X, y = _arguments.rows(X, y, _arguments.dtype_of(model))
+    _arguments.function("loss_fn", loss_fn)
+    n_epochs = _arguments.count("n_epochs", n_epochs)
+    batch_size = len(X) if batch_size is None else _arguments.count("batch_size", batch_size)
 
     losses = torch.empty(n_epochs, dtype=torch.float64, device="cpu")
     traces = {name: p.new_empty((n_epochs, *p.shape)) for name, p in model.named_parameters()}
@@ -119,7 +119,7 @@ def train(
         for X_batch, y_batch in zip(X.split(batch_size), y.split(batch_size), strict=True):
             closure = partial(_gradients, model, X_batch, y_batch, optimizer, loss_fn)
             try:
-                with _checks.within("optimizer.step()"):
+                with _arguments.within("optimizer.step()"):
                     loss: Any = optimizer.step(closure)
             except ValueError:
                 _check_finite(model)  # binary_cross_entropy refuses NaN with an error of its own
@@ -142,10 +142,10 @@ def _gradients(
 ) -> Any:  # a Tensor, where the annotations of torch's optimizers ask for a float
     """Return the loss of a batch and leave its gradients in the model."""
     optimizer.zero_grad()
-    with _checks.within(f"with X in {X.dtype}, model(X)"):
+    with _arguments.within(f"with X in {X.dtype}, model(X)"):
         prediction = model(X)
-    with _checks.within(f"with y in {y.dtype}, loss_fn(model(X), y)"):
-        y = _checks.targets(loss_fn, prediction, y)
+    with _arguments.within(f"with y in {y.dtype}, loss_fn(model(X), y)"):
+        y = _arguments.targets(loss_fn, prediction, y)
         loss = loss_fn(prediction, y)
         loss.backward()
     return loss
@@ -161,15 +161,15 @@ def _check_finite(model: nn.Module) -> None:
 
 
 def _check_model(model: nn.Module, optimizer: Optimizer) -> None:
-    _checks.module("model", model)
+    _arguments.module("model", model)
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {optimizer!r}")
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     if not held & {id(p) for p in model.parameters()}:
         raise ValueError("optimizer must hold parameters of model, got those of another")
     for group in optimizer.param_groups:
-        with _checks.within("optimizer"):
-            _checks.number("optimizer's lr", float(group["lr"]), strict=True)
+        with _arguments.within("optimizer"):
+            _arguments.number("optimizer's lr", float(group["lr"]), strict=True)
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
             raise ValueError(f"model must be finite, got NaN or infinity in {name}")

@@ -90,7 +90,7 @@ def _(result, u, v):
     yield 180 + exact(result), 180 + angles  # small ones are as exact as large ones, not more
 
 
-@oracle("geometry.augment")
+@oracle("data.augment")
 def _(result, X, constant):
     X = exact(X)
     yield result, np.column_stack([X, np.full(len(X), exact(constant))])
@@ -273,7 +273,7 @@ def _(result, params, lr, weight_decay, norm, maximize, **settings):
         yield found, theta
 
 
-@oracle("optimizers.coast")
+@oracle("report.coast")
 def _(result, start, n_steps, **_):
     """SGDW without decay stays where it is."""
     several = isinstance(result, list)
@@ -310,7 +310,7 @@ def _(result, X, y, weight_decay, penalty, decay_bias):
     yield 1 + excess / size / 100, theta**0  # what rounding in theta does to a large margin
 
 
-@oracle("penalties.decay_groups")
+@oracle("groups.decay_groups")
 def _(result, module, weight_decay, decays):
     """For a linear layer, and `decays` that chooses nothing."""
     for group, parameter, decay in zip(result, module.parameters(), (weight_decay, 0), strict=True):
@@ -319,7 +319,7 @@ def _(result, module, weight_decay, decays):
         yield group["weight_decay"], exact(decay)
 
 
-@oracle("penalties.decay_reasons")
+@oracle("groups.decay_reasons")
 def _(result, module, decays):
     assert {name: reason.decays for name, reason in result.items()} == {"weight": True, "bias": False}
     return ()

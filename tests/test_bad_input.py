@@ -178,9 +178,9 @@ CASES = [
     *bad("geometry.angle_between", "v", ValueError, [1.0, 2.0, 3.0], [0.0, 0.0], 1.0, [], [1.0, INF]),
     *bad("geometry.angle_between", "u", TypeError, "u", None),
     *bad("geometry.angle_between", "v", TypeError, "v", None),
-    *bad("geometry.augment", "X", ValueError, X[0], X[None], X * NAN, X / 0, torch.ones(0, 2)),
-    *bad("geometry.augment", "X", TypeError, "X", None),
-    *not_positive("geometry.augment", "constant"),
+    *bad("data.augment", "X", ValueError, X[0], X[None], X * NAN, X / 0, torch.ones(0, 2)),
+    *bad("data.augment", "X", TypeError, "X", None),
+    *not_positive("data.augment", "constant"),
     *bad("geometry.bisector", "p", ValueError, X[1], [1.0], X, 1.0, [], [NAN, 1.0], [INF, 1.0]),
     *bad("geometry.bisector", "q", ValueError, X[0], [1.0], X, 1.0, [], [NAN, 1.0], [INF, 1.0]),
     *bad("geometry.bisector", "p", TypeError, "p", None),
@@ -266,25 +266,25 @@ CASES = [
     *bad("optimizers.SGDW", "dampening", ValueError, 0.1, match="no dampening, got momentum=0.9"),
     *bad("optimizers.SGDW", "nesterov", TypeError, 1, "no", None),
     *bad("optimizers.SGDW", "decay_times_lr", TypeError, 1, "no", None),
-    *bad("optimizers.coast", "make_optimizer", TypeError, "SGD", None, 0.1, lambda params: None),
+    *bad("report.coast", "make_optimizer", TypeError, "SGD", None, 0.1, lambda params: None),
     *bad(
-        "optimizers.coast",
+        "report.coast",
         "make_optimizer",
         ValueError,
         lambda params: SGDW(params, lr=-1.0),
         match=r"^make_optimizer: lr must be finite and >= 0, got -1\.0$",
     ),
     *bad(
-        "optimizers.coast",
+        "report.coast",
         "make_optimizer",
         ValueError,
         lambda params: torch.optim.SparseAdam(params),
         match=r"^the step of what make_optimizer returns: SparseAdam does not support dense gradients",
     ),
-    *bad("optimizers.coast", "start", ValueError, [NAN, 1.0], -INF, [], [X, X * NAN], (X, X[:0])),
-    *bad("optimizers.coast", "start", TypeError, "start", None, [X, "start"], [X, None]),
-    *bad("optimizers.coast", "gradient", ValueError, "ones", "None", "", None, 0, True),
-    *not_a_count("optimizers.coast", "n_steps", 0, -1),
+    *bad("report.coast", "start", ValueError, [NAN, 1.0], -INF, [], [X, X * NAN], (X, X[:0])),
+    *bad("report.coast", "start", TypeError, "start", None, [X, "start"], [X, None]),
+    *bad("report.coast", "gradient", ValueError, "ones", "None", "", None, 0, True),
+    *not_a_count("report.coast", "n_steps", 0, -1),
     *not_points("optimum.logistic_objective"),
     *not_labels("optimum.logistic_objective"),
     *bad("optimum.logistic_objective", "weight", ValueError, [1.0], [1.0, 2.0, 3.0], torch.eye(2), 1.0, []),
@@ -302,18 +302,18 @@ CASES = [
     *not_positive("optimum.logistic_optimum", "weight_decay"),
     *bad("optimum.logistic_optimum", "penalty", ValueError, "l3", "L2", 2, None),
     *bad("optimum.logistic_optimum", "decay_bias", TypeError, 1, "no", None),
-    *bad("parallel.data_parallel", "model", TypeError, "model", None, torch.ones(2), torch.sigmoid),
-    *bad("parallel.data_parallel", "model", ValueError, nn.ReLU(), frozen()),
-    *bad("parallel.data_parallel", "X", ValueError, X[:2], X * NAN, X / 0, torch.ones(0, 2), 1.0),
-    *bad("parallel.data_parallel", "X", TypeError, "X", None),
-    *bad("parallel.data_parallel", "y", ValueError, Y[:2], Y * NAN, [0.0, 1.0, INF], torch.ones(0), 1.0),
-    *bad("parallel.data_parallel", "y", TypeError, "y", None),
-    *not_positive("parallel.data_parallel", "lr"),
-    *not_a_count("parallel.data_parallel", "n_steps", 0, -1),
-    *negative("parallel.data_parallel", "weight_decay"),
-    *not_a_count("parallel.data_parallel", "n_processes", 0, -1),
-    *bad("parallel.data_parallel", "n_processes", ValueError, 4),
-    *bad("parallel.data_parallel", "loss_fn", TypeError, "mse", None, lambda prediction, target: 0.0),
+    *bad("distributed.data_parallel", "model", TypeError, "model", None, torch.ones(2), torch.sigmoid),
+    *bad("distributed.data_parallel", "model", ValueError, nn.ReLU(), frozen()),
+    *bad("distributed.data_parallel", "X", ValueError, X[:2], X * NAN, X / 0, torch.ones(0, 2), 1.0),
+    *bad("distributed.data_parallel", "X", TypeError, "X", None),
+    *bad("distributed.data_parallel", "y", ValueError, Y[:2], Y * NAN, [0.0, 1.0, INF], torch.ones(0), 1.0),
+    *bad("distributed.data_parallel", "y", TypeError, "y", None),
+    *not_positive("distributed.data_parallel", "lr"),
+    *not_a_count("distributed.data_parallel", "n_steps", 0, -1),
+    *negative("distributed.data_parallel", "weight_decay"),
+    *not_a_count("distributed.data_parallel", "n_processes", 0, -1),
+    *bad("distributed.data_parallel", "n_processes", ValueError, 4),
+    *bad("distributed.data_parallel", "loss_fn", TypeError, "mse", None, lambda prediction, target: 0.0),
     *bad("parity.grid", "weight_decays", ValueError, 0.1, [], [[0.1]], [0.1, -0.1], [NAN], [INF]),
     *bad("parity.grid", "weight_decays", TypeError, "0.1", None, ["a"], [0.1j]),
     *bad("parity.parity", "run", TypeError, None, "SGD", {"optimizer": "SGD"}, Run),
@@ -338,7 +338,7 @@ CASES = [
     *not_a_count("parity.parity", "seed", -1),
     *(
         case
-        for function in ("penalties.decay_groups", "penalties.decay_reasons")
+        for function in ("groups.decay_groups", "groups.decay_reasons")
         for case in (
             *bad(function, "module", TypeError, "linear", None, torch.ones(2), [torch.ones(2)]),
             *bad(function, "module", ValueError, nn.ReLU(), frozen(), nn.LazyLinear(1)),
@@ -346,7 +346,7 @@ CASES = [
             *bad(function, "decays", ValueError, lambda name, parameter: {}[name]),
         )
     ),
-    *negative("penalties.decay_groups", "weight_decay"),
+    *negative("groups.decay_groups", "weight_decay"),
     *(
         case
         for penalty in ("penalties.l1_penalty", "penalties.l2_penalty")
@@ -703,8 +703,8 @@ CASES = [
 ]
 
 
-# Those that cost no seconds; test_parallel looks at the other.
-QUICK = [function for function in VALID if function != "parallel.data_parallel"]
+# Those that cost no seconds; test_distributed looks at the other.
+QUICK = [function for function in VALID if function != "distributed.data_parallel"]
 
 
 @pytest.fixture(autouse=True)
@@ -771,11 +771,11 @@ def test_valid_call_leaves_the_generator_and_the_default_dtype_alone(function):
     [
         "geometry.angle",
         "geometry.angle_between",
-        "geometry.augment",
+        "data.augment",
         "geometry.bisector",
         "geometry.max_margin",
         "geometry.signed_distance",
-        "optimizers.coast",
+        "report.coast",
         "optimum.logistic_objective",
         "optimum.logistic_optimum",
         "penalties.l1_penalty",

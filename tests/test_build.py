@@ -105,7 +105,7 @@ def test_one_changed_function_executes_the_pages_that_depend_on_it_and_no_other(
     assert stamp(folder, "turning") != stamps["turning"]
     assert stamp(folder, "listing") == stamps["listing"]
 
-    change(folder / "course_lib" / "_checks.py", "real == minimum", "minimum == real")
+    change(folder / "course_lib" / "_arguments.py", "real == minimum", "minimum == real")
     before = stamp(folder, "turning")
     assert build().returncode == 0
     assert stamp(folder, "turning") != before, "a module that is imported by an imported module"

@@ -37,8 +37,8 @@ from torch.nn.utils import parameters_to_vector
 
 from course_lib import conventions
 from course_lib.conventions import KNOBS, convert
+from course_lib.groups import decay_groups
 from course_lib.optimizers import SGDW, ProximalSGD
-from course_lib.penalties import decay_groups
 from tools import rosetta
 from tools.rosetta import EPSILON, LOSSES, Lion
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from course_lib.data import curved_points, separable, two_points
+from course_lib.data import augment, curved_points, separable, two_points
 from course_lib.geometry import max_margin
 from course_lib.training import train
 
@@ -252,3 +252,19 @@ def test_separable_points_of_a_seed_stay_what_they_were():
     assert y.tolist() == [0, 1, 0, 1, 0, 1, 0, 1]
     first = torch.tensor([-0.5764209433776566, 0.9072730994360779], dtype=torch.float64)
     torch.testing.assert_close(X[0], first, rtol=0, atol=1e-12)
+
+
+X = torch.randn(10, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def test_augment_appends_the_constant():
+    assert torch.equal(augment(X)[:, :3], X)
+    assert torch.equal(augment(X)[:, 3], torch.ones(10, dtype=torch.float64))
+    assert torch.equal(augment(X, 2.5)[:, 3], torch.full((10,), 2.5, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("constant", [0.1, 1.0, 30.0])
+def test_augment_makes_the_bias_over_k_one_more_weight(constant):
+    weight, bias = X[0], torch.tensor([0.4], dtype=torch.float64)
+    longer = torch.cat([weight, bias / constant])
+    torch.testing.assert_close(augment(X, constant) @ longer, X @ weight + bias, rtol=0, atol=1e-12)

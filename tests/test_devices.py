@@ -15,7 +15,7 @@ from torch import nn
 from tests.valid_arguments import VALID
 
 # Processes of their own have a default device of their own.
-CALLS = [(function, {}) for function in VALID if function != "parallel.data_parallel"]
+CALLS = [(function, {}) for function in VALID if function != "distributed.data_parallel"]
 CALLS += [
     ("geometry.max_margin", {"count_bias": True}),
     ("landscape.descent_paths", {"loss_fn": nn.functional.l1_loss}),

@@ -19,11 +19,13 @@ from course_lib.geometry import (
     max_margin,
     signed_distance,
 )
+from course_lib.groups import decay_groups
 from course_lib.models import Perceptron
-from course_lib.optimizers import SGDW, ProximalSGD, coast
+from course_lib.optimizers import SGDW, ProximalSGD
 from course_lib.optimum import logistic_objective, logistic_optimum
-from course_lib.penalties import decay_groups, l1_penalty, l2_penalty, soft_threshold
+from course_lib.penalties import l1_penalty, l2_penalty, soft_threshold
 from course_lib.plotting import boundaries, contours, curves
+from course_lib.report import coast
 from course_lib.scratch import logistic_cost, logistic_descent, logistic_sweep
 from course_lib.training import train
 

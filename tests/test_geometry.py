@@ -11,7 +11,6 @@ from course_lib.data import separable, two_points
 from course_lib.geometry import (
     angle,
     angle_between,
-    augment,
     bisector,
     boundary_segment,
     max_margin,
@@ -126,20 +125,6 @@ def test_bisector_gives_p_the_value_1_and_q_the_value_minus_1(n_features):
     weight, bias = bisector(p, q)
     assert_near(p @ weight + bias, 1.0)
     assert_near(q @ weight + bias, -1.0)
-
-
-def test_augment_appends_the_constant():
-    X = drawn(4, 3)
-    assert torch.equal(augment(X)[:, :3], X)
-    assert torch.equal(augment(X)[:, 3], torch.ones(4, dtype=torch.float64))
-    assert torch.equal(augment(X, 2.5)[:, 3], torch.full((4,), 2.5, dtype=torch.float64))
-
-
-@pytest.mark.parametrize("constant", [0.1, 1.0, 30.0])
-def test_augment_makes_the_bias_over_k_one_more_weight(constant):
-    X, weight, bias = drawn(10, 3), drawn(3, seed=1), torch.tensor([0.4], dtype=torch.float64)
-    longer = torch.cat([weight, bias / constant])
-    assert_near(augment(X, constant) @ longer, X @ weight + bias)
 
 
 def signed_rows(X, y, *, constant):

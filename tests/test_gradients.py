@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.autograd import gradcheck
 
-from course_lib.geometry import angle, angle_between, augment, bisector, signed_distance
+from course_lib.data import augment
+from course_lib.geometry import angle, angle_between, bisector, signed_distance
 from course_lib.models import Perceptron
 from course_lib.optimum import logistic_objective
 from course_lib.penalties import l1_penalty, l2_penalty, soft_threshold

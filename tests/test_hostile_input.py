@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from mpmath import mp
 from torch import nn
 
-from course_lib import parallel, plotting
+from course_lib import distributed, plotting
 from tests.hostile import Change, arguments_of, hostile
 from tests.oracles import ORACLES, real_parts, squares
 from tests.valid_arguments import VALID, X
@@ -29,7 +29,7 @@ EXTREME = re.compile(r"\de[+-]?\d|zero|negative")  # numbers with which matplotl
 NO_ORACLE = {
     "data.curved_points",
     "data.two_points",
-    "parallel.data_parallel",
+    "distributed.data_parallel",
     "parity.grid",
     "parity.parity",
     "plotting.arrows",
@@ -50,7 +50,7 @@ MAY_BE_INFINITE = {
     "penalties.l2_penalty",
 }
 # Like torch's optimizers they take parameters as they are, and do not look at what becomes of them.
-HAND_ON = {"optimizers.ProximalSGD", "optimizers.SGDW", "penalties.decay_groups"}
+HAND_ON = {"optimizers.ProximalSGD", "optimizers.SGDW", "groups.decay_groups"}
 # Torch's own words, which do not name `params`.
 TORCH_SAYS = {
     "params": "optimizer got an empty parameter list|optimizer contains a parameter group with duplicate",
@@ -62,7 +62,7 @@ VARIANTS = {
     "landscape.descent_paths": [{"loss_fn": squares}],
     "landscape.loss_grid": [{"loss_fn": nn.HuberLoss()}, {"loss_fn": squares}],
     "optimizers.ProximalSGD": [{"norm": 2}],
-    "optimizers.coast": [{"start": [X, X[0]], "gradient": "none"}],
+    "report.coast": [{"start": [X, X[0]], "gradient": "none"}],
     "optimizers.SGDW": [
         {"norm": 1, "nesterov": False},
         {"decay_times_lr": False, "momentum": 0.0, "nesterov": False},
@@ -255,7 +255,7 @@ def _quick(monkeypatch):
     monkeypatch.setattr(plotting, "style", nullcontext)
     monkeypatch.setattr(RendererAgg, "draw_text", lambda *_, **__: None)
     monkeypatch.setattr(RendererAgg, "get_text_width_height_descent", lambda *_, **__: (1.0, 1.0, 0.2))
-    monkeypatch.setattr(parallel, "spawn", reached)
+    monkeypatch.setattr(distributed, "spawn", reached)
 
 
 @pytest.mark.usefixtures("_quick")
@@ -273,6 +273,6 @@ def test_a_spoiled_argument_is_refused_by_name_or_answered_rightly(name, argumen
 
 
 def test_what_fails_in_a_process_is_named():
-    function = function_named("parallel.data_parallel")
+    function = function_named("distributed.data_parallel")
     with pytest.raises(ValueError, match=r"^loss_fn\(model\(X\), y\) in a process: "):
         function(**spoil(function, "X", torch.ones(3, 1), {"n_processes": 1}))

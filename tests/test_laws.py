@@ -9,13 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from course_lib.data import separable
-from course_lib.geometry import angle, angle_between, augment, bisector, max_margin, signed_distance
+from course_lib.data import augment, separable
+from course_lib.geometry import (
+    angle,
+    angle_between,
+    bisector,
+    max_margin,
+    signed_distance,
+)
 from course_lib.landscape import descent_paths, loss_grid
 from course_lib.metrics import mape, ulp_distance
-from course_lib.optimizers import SGDW, ProximalSGD, coast
+from course_lib.optimizers import SGDW, ProximalSGD
 from course_lib.optimum import logistic_objective, logistic_optimum
 from course_lib.penalties import l1_penalty, l2_penalty, soft_threshold
+from course_lib.report import coast
 from course_lib.scratch import linear_descent
 
 laws = settings(derandomize=True, deadline=None, max_examples=50)

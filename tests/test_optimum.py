@@ -7,8 +7,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 
 from course_lib import _solvers
-from course_lib.data import separable, two_points
-from course_lib.geometry import augment
+from course_lib.data import augment, separable, two_points
 from course_lib.optimum import logistic_objective, logistic_optimum
 
 X2, Y2 = two_points(torch.float64)

@@ -46,7 +46,7 @@ DATA = {
     "metrics.Agreement",
     "parity.Run",
     "parity.TOLERANCE",
-    "penalties.Reason",
+    "groups.Reason",
     "training.History",
 }
 # They check nothing, as their module says: those do that are made of them.
@@ -74,7 +74,7 @@ VALID = {
     "data.separable": lambda: {"n_samples": 6, "n_features": 2, "margin": 0.5, "offset": 1.0, "seed": 0},
     "geometry.angle": lambda: {"weight": WEIGHT.clone()},
     "geometry.angle_between": lambda: {"u": WEIGHT.clone(), "v": X[1].clone()},
-    "geometry.augment": lambda: {"X": X.clone(), "constant": 1.0},
+    "data.augment": lambda: {"X": X.clone(), "constant": 1.0},
     "geometry.bisector": lambda: {"p": X[0].clone(), "q": X[1].clone()},
     "geometry.boundary_segment": lambda: {**classifier(), **RECTANGLE},
     "geometry.max_margin": points,
@@ -125,7 +125,7 @@ VALID = {
         "decay_times_lr": True,
         "maximize": False,
     },
-    "optimizers.coast": lambda: {
+    "report.coast": lambda: {
         "make_optimizer": SGDW,
         "start": X.clone(),
         "n_steps": 2,
@@ -133,7 +133,7 @@ VALID = {
     },
     "optimum.logistic_objective": lambda: {**points(), **classifier(), "weight_decay": 0.1, "penalty": "l2"},
     "optimum.logistic_optimum": lambda: {**points(), "weight_decay": 0.1, "penalty": "l1"},
-    "parallel.data_parallel": lambda: {
+    "distributed.data_parallel": lambda: {
         "model": Perceptron(dtype=torch.float64),
         **points(),
         "lr": 0.1,
@@ -144,8 +144,8 @@ VALID = {
     },
     "parity.grid": lambda: {"weight_decays": torch.tensor([0.0, 0.1])},
     "parity.parity": lambda: {"run": Run("SGD", weight_decay=0.1, batch_size=7), "n_steps": 3, "seed": 1},
-    "penalties.decay_groups": lambda: {"module": nn.Linear(2, 1), "weight_decay": 0.1},
-    "penalties.decay_reasons": lambda: {"module": nn.Linear(2, 1)},
+    "groups.decay_groups": lambda: {"module": nn.Linear(2, 1), "weight_decay": 0.1},
+    "groups.decay_reasons": lambda: {"module": nn.Linear(2, 1)},
     "penalties.l1_penalty": lambda: {"parameters": X.clone(), "weight_decay": 0.1},
     "penalties.l2_penalty": lambda: {"parameters": X.clone(), "weight_decay": 0.1},
     "penalties.soft_threshold": lambda: {"x": X.clone(), "threshold": 1.5},

@@ -12,11 +12,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from torch.nn.utils import parameters_to_vector
 
-from course_lib.geometry import augment
+from course_lib.data import augment
+from course_lib.distributed import data_parallel
 from course_lib.models import Perceptron
-from course_lib.optimizers import coast
 from course_lib.optimum import logistic_optimum
-from course_lib.parallel import data_parallel
+from course_lib.report import coast
 from course_lib.scratch import logistic_cost, logistic_descent, logistic_sweep
 from course_lib.training import train
 

@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from course_lib.data import curved_points
-from course_lib.geometry import augment
+from course_lib.data import augment, curved_points
 from course_lib.landscape import descent_paths, filter_directions, loss_grid
 
 X, y = curved_points(torch.float64)

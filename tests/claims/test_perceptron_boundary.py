@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from sklearn.svm import SVC, LinearSVC
 from torch.nn.utils import parameters_to_vector
 
-from course_lib.data import separable, two_points
-from course_lib.geometry import angle, angle_between, augment, bisector, max_margin
+from course_lib.data import augment, separable, two_points
+from course_lib.geometry import angle, angle_between, bisector, max_margin
+from course_lib.groups import decay_groups
 from course_lib.models import Perceptron
 from course_lib.optimum import logistic_objective, logistic_optimum
-from course_lib.penalties import decay_groups, soft_threshold
+from course_lib.penalties import soft_threshold
 from course_lib.scratch import logistic_descent
 from course_lib.training import train
 from tests.refuting import plus, refuted_by, times

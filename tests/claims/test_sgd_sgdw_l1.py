@@ -12,12 +12,12 @@ from sklearn.datasets import make_regression
 from sklearn.linear_model import Lasso
 from torch import nn
 
-from course_lib.data import separable, two_points
-from course_lib.geometry import augment
+from course_lib.data import augment, separable, two_points
 from course_lib.models import Perceptron
-from course_lib.optimizers import SGDW, ProximalSGD, coast
+from course_lib.optimizers import SGDW, ProximalSGD
 from course_lib.optimum import logistic_optimum
 from course_lib.penalties import l1_penalty, l2_penalty, soft_threshold
+from course_lib.report import coast
 from course_lib.training import train
 
 

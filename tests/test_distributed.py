@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_lib import parallel
+from course_lib import distributed
 from course_lib.data import separable
+from course_lib.distributed import data_parallel
 from course_lib.models import Perceptron
-from course_lib.parallel import data_parallel
 
 assert_near = partial(torch.testing.assert_close, rtol=0, atol=1e-12)
 X, Y = separable(6, 2, seed=4)
@@ -121,7 +121,7 @@ def test_unequal_shares_descend_the_mean_of_the_means():
 
 @pytest.fixture
 def _no_processes(monkeypatch):
-    monkeypatch.setattr(parallel, "spawn", lambda *_, **__: pytest.fail("started processes"))
+    monkeypatch.setattr(distributed, "spawn", lambda *_, **__: pytest.fail("started processes"))
 
 
 def a_loss_of_this_function():
@@ -168,7 +168,7 @@ def test_as_many_processes_as_rows_and_the_defaults_are_let_through(monkeypatch)
         asked.append((nprocs, *arguments[2:]))
         torch.save(Perceptron().state_dict(), os.path.join(arguments[1], "end.pt"))
 
-    monkeypatch.setattr(parallel, "spawn", spawn)
+    monkeypatch.setattr(distributed, "spawn", spawn)
     data_parallel(Perceptron(), X, Y, lr=0.1, n_steps=5, n_processes=6)
     data_parallel(Perceptron(), X, Y, lr=0.1, n_steps=5)
     assert asked == [(n, 0.1, 0.0, 5, F.binary_cross_entropy) for n in (6, 2)]
@@ -180,7 +180,7 @@ def test_divergence_raises_instead_of_returning_nan(monkeypatch):
         torch.save(state, Path(arguments[1]) / "end.pt")
 
     model = Perceptron(dtype=torch.float64)
-    monkeypatch.setattr(parallel, "spawn", diverged)
+    monkeypatch.setattr(distributed, "spawn", diverged)
     with pytest.raises(ValueError, match="lr = 3 lets the parameters grow without bound"):
         data_parallel(model, X, Y, lr=3.0, n_steps=1)
 
@@ -194,7 +194,7 @@ def test_class_labels_stay_integers(monkeypatch):
         torch.save(model.state_dict(), folder / "end.pt")
         sent.append(y)
 
-    monkeypatch.setattr(parallel, "spawn", receive)
+    monkeypatch.setattr(distributed, "spawn", receive)
     data_parallel(two_outputs(), X, Y.long(), lr=0.1, n_steps=1, loss_fn=F.cross_entropy)
     assert torch.equal(sent[0], Y.long())
     assert sent[0].dtype == torch.int64
@@ -223,7 +223,7 @@ def test_what_a_process_does_by_itself(rank, rows, tmp_path, alone):
         return F.binary_cross_entropy(prediction, target)
 
     torch.save((model, X[:5], Y[:5]), tmp_path / "start.pt")
-    parallel._process(rank, 2, str(tmp_path), 0.7, 0.1, 3, loss_fn)
+    distributed._process(rank, 2, str(tmp_path), 0.7, 0.1, 3, loss_fn)
     meeting = {"init_method": f"file://{tmp_path}/meeting", "rank": rank, "world_size": 2}
     assert alone == [1, (("gloo",), meeting | {"timeout": timedelta(seconds=60)}), "left"]
     assert os.environ["GLOO_SOCKET_IFNAME"].startswith("lo")
@@ -246,13 +246,13 @@ def test_a_process_takes_labels_and_refuses_to_broadcast_them(tmp_path):
     paths = []
     for labels in (Y, Y.long(), Y.bool()):
         torch.save((network(), X, labels), tmp_path / "start.pt")
-        parallel._process(0, 1, str(tmp_path), 0.7, 0.1, 3, F.binary_cross_entropy)
+        distributed._process(0, 1, str(tmp_path), 0.7, 0.1, 3, F.binary_cross_entropy)
         paths.append(dict(torch.load(tmp_path / "end.pt")))
     assert_near(paths[1], paths[0], atol=0)
     assert_near(paths[2], paths[0], atol=0)
     torch.save((nn.Linear(2, 1).double(), X, Y), tmp_path / "start.pt")
     with pytest.raises(ValueError, match=r"y must have the shape of the predictions, \(6, 1\), got \(6,\)"):
-        parallel._process(0, 1, str(tmp_path), 0.7, 0.1, 3, F.poisson_nll_loss)
+        distributed._process(0, 1, str(tmp_path), 0.7, 0.1, 3, F.poisson_nll_loss)
 
 
 def test_arrays_become_of_the_dtype_of_the_model(monkeypatch):
@@ -264,6 +264,6 @@ def test_arrays_become_of_the_dtype_of_the_model(monkeypatch):
         torch.save(model.state_dict(), folder / "end.pt")
         sent.extend(data)
 
-    monkeypatch.setattr(parallel, "spawn", receive)
+    monkeypatch.setattr(distributed, "spawn", receive)
     data_parallel(Perceptron(), X.numpy(), Y.numpy(), lr=0.1, n_steps=1)
     assert [tensor.dtype for tensor in sent] == [torch.float32, torch.float32]

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.multiprocessing.spawn import spawn
 
-from course_lib import _checks
-from course_lib._checks import Array, Loss
+from course_lib import _arguments
+from course_lib._arguments import Array, Loss
 
 __all__ = ["data_parallel"]
 
@@ -77,22 +77,22 @@ def data_parallel(
     --------
     >>> from course_lib.data import two_points
     >>> from course_lib.models import Perceptron
-    >>> from course_lib.parallel import data_parallel
+    >>> from course_lib.distributed import data_parallel
     >>> trained = data_parallel(Perceptron(), *two_points(), lr=1.0, n_steps=101)
     >>> [round(w, 3) for w in trained.linear.weight[0].tolist()]
     [3.26, -0.427]
     """
-    _checks.module("model", model)
+    _arguments.module("model", model)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError(f"model must have a trainable parameter, got none in {model!r}")
-    X, y = _checks.rows(X, y, _checks.dtype_of(model))
-    lr = _checks.number("lr", lr, strict=True)
-    weight_decay = _checks.number("weight_decay", weight_decay)
-    n_steps = _checks.count("n_steps", n_steps)
-    n_processes = _checks.count("n_processes", n_processes)
+    X, y = _arguments.rows(X, y, _arguments.dtype_of(model))
+    lr = _arguments.number("lr", lr, strict=True)
+    weight_decay = _arguments.number("weight_decay", weight_decay)
+    n_steps = _arguments.count("n_steps", n_steps)
+    n_processes = _arguments.count("n_processes", n_processes)
     if n_processes > len(X):
         raise ValueError(f"n_processes must be at most one a row, {len(X)}, got {n_processes} for this X")
-    _checks.function("loss_fn", loss_fn)
+    _arguments.function("loss_fn", loss_fn)
     try:
         pickle.dumps(loss_fn)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -101,7 +101,7 @@ def data_parallel(
         # By file, because tensors handed to a process as arguments would be one memory shared by all.
         torch.save((model, X.detach(), y.detach()), Path(folder) / "start.pt")
         arguments = (n_processes, folder, lr, weight_decay, n_steps, loss_fn)
-        with _checks.within("loss_fn(model(X), y) in a process"):
+        with _arguments.within("loss_fn(model(X), y) in a process"):
             spawn(_process, arguments, nprocs=n_processes)
         trained = copy.deepcopy(model)
         trained.load_state_dict(torch.load(Path(folder) / "end.pt"))
@@ -139,7 +139,7 @@ def _process(
     for _ in range(n_steps):
         optimizer.zero_grad()
         prediction = replica(X)
-        loss_fn(prediction, _checks.targets(loss_fn, prediction, y)).backward()
+        loss_fn(prediction, _arguments.targets(loss_fn, prediction, y)).backward()
         optimizer.step()
     if rank == 0:
         torch.save(model.state_dict(), Path(folder) / "end.pt")

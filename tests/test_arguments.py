@@ -7,46 +7,46 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_lib import _checks
+from course_lib import _arguments
 
 
 def test_finite_returns_a_floating_tensor_itself():
     for dtype in (torch.float16, torch.float32, torch.float64):
         values = torch.tensor([1.0, -2.0], dtype=dtype)
-        assert _checks.finite("values", values) is values
+        assert _arguments.finite("values", values) is values
 
 
 def test_finite_keeps_the_type_of_a_floating_array():
-    assert _checks.finite("values", np.array([1.0, 2.0], dtype=np.float32)).dtype == torch.float32
-    assert _checks.finite("values", np.array([1.0, 2.0])).dtype == torch.float64
+    assert _arguments.finite("values", np.array([1.0, 2.0], dtype=np.float32)).dtype == torch.float32
+    assert _arguments.finite("values", np.array([1.0, 2.0])).dtype == torch.float64
 
 
 @pytest.mark.parametrize("values", [[1, 0, 2], np.array([1, 0, 2]), torch.tensor([1, 0, 2]), [1.0, 0.0, 2.0]])
 def test_finite_turns_lists_and_integers_into_float64(values):
     expected = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)
-    torch.testing.assert_close(_checks.finite("values", values), expected, rtol=0, atol=0)
+    torch.testing.assert_close(_arguments.finite("values", values), expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("kind", ["f2", "f4", "f8", "i2", "i8", "u1", "?"])
 def test_finite_takes_either_byte_order(kind):
     native = np.array([[1, 0], [3, 1]], dtype="=" + kind)
     for order in "<>":
-        found = _checks.finite("values", native.astype(native.dtype.newbyteorder(order)))
-        assert torch.equal(found, _checks.finite("values", native))
+        found = _arguments.finite("values", native.astype(native.dtype.newbyteorder(order)))
+        assert torch.equal(found, _arguments.finite("values", native))
 
 
 def test_finite_lets_pass_what_is_empty_or_complex_only_where_told():
-    assert _checks.finite("values", torch.ones(0, 2), empty=True).shape == (0, 2)
+    assert _arguments.finite("values", torch.ones(0, 2), empty=True).shape == (0, 2)
     values = torch.tensor([1j, 2])
-    assert _checks.finite("values", values, imaginary=True) is values
+    assert _arguments.finite("values", values, imaginary=True) is values
     for part in (complex(0, float("nan")), complex(float("inf"), 0)):
         with pytest.raises(ValueError, match="values must be finite"):
-            _checks.finite("values", torch.tensor([1j, part]), imaginary=True)
+            _arguments.finite("values", torch.tensor([1j, part]), imaginary=True)
 
 
 def test_finite_lets_pass_what_is_not_known_yet():
     def doubled(values):
-        return 2 * _checks.finite("values", values)
+        return 2 * _arguments.finite("values", values)
 
     rows = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert torch.equal(torch.func.vmap(doubled)(rows), 2 * rows)
@@ -57,19 +57,19 @@ def test_finite_lets_pass_what_is_not_known_yet():
 @pytest.mark.parametrize("value", [True, False])
 def test_a_condition_is_known_unless_torch_computes_it_later(value, monkeypatch):
     def in_a_row(row):
-        assert _checks.known(row > 0, otherwise=not value) is not value
+        assert _arguments.known(row > 0, otherwise=not value) is not value
         return row
 
     condition = torch.tensor(value)
-    assert _checks.known(condition, otherwise=not value) is value
+    assert _arguments.known(condition, otherwise=not value) is value
     torch.func.vmap(in_a_row)(torch.full((2,), float(value)))
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    assert _checks.known(condition, otherwise=not value) is not value
+    assert _arguments.known(condition, otherwise=not value) is not value
 
 
 def test_finite_copies_an_array():
     array = np.array([1.0, 2.0])
-    _checks.finite("values", array)[0] = 5.0
+    _arguments.finite("values", array)[0] = 5.0
     assert array.tolist() == [1.0, 2.0]
 
 
@@ -94,24 +94,24 @@ def test_finite_copies_an_array():
 )
 def test_finite_refuses(values, ndim, error, message):
     with pytest.raises(error, match=message):
-        _checks.finite("values", values, ndim)
+        _arguments.finite("values", values, ndim)
 
 
 @pytest.mark.parametrize("value", [3, 3.0, np.float32(3), np.int64(3)])
 def test_number_returns_a_float(value):
-    returned = _checks.number("step", value)
+    returned = _arguments.number("step", value)
     assert type(returned) is float
     assert returned == 3.0
 
 
 def test_number_may_equal_its_minimum_unless_strict():
-    assert _checks.number("step", 0) == 0.0
-    assert _checks.number("step", -2.0, minimum=-2.0) == -2.0
-    assert _checks.number("step", 1e-300, strict=True) == 1e-300
+    assert _arguments.number("step", 0) == 0.0
+    assert _arguments.number("step", -2.0, minimum=-2.0) == -2.0
+    assert _arguments.number("step", 1e-300, strict=True) == 1e-300
     with pytest.raises(ValueError, match=r"step must be finite and > 0, got 0"):
-        _checks.number("step", 0, strict=True)
+        _arguments.number("step", 0, strict=True)
     with pytest.raises(ValueError, match=r"step must be finite and >= 0, got -1e-300"):
-        _checks.number("step", -1e-300)
+        _arguments.number("step", -1e-300)
 
 
 @pytest.mark.parametrize(
@@ -130,40 +130,40 @@ def test_number_may_equal_its_minimum_unless_strict():
 )
 def test_number_refuses(value, error):
     with pytest.raises(error, match="step must be"):
-        _checks.number("step", value, minimum=-float("inf"))
+        _arguments.number("step", value, minimum=-float("inf"))
 
 
 @pytest.mark.parametrize("value", [3, np.int32(3), np.uint8(3)])
 def test_count_returns_an_int(value):
-    returned = _checks.count("steps", value)
+    returned = _arguments.count("steps", value)
     assert type(returned) is int
     assert returned == 3
 
 
 def test_count_may_equal_its_minimum():
-    assert _checks.count("steps", 1) == 1
-    assert _checks.count("steps", 0, minimum=0) == 0
+    assert _arguments.count("steps", 1) == 1
+    assert _arguments.count("steps", 0, minimum=0) == 0
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
-        _checks.count("steps", 0)
+        _arguments.count("steps", 0)
     with pytest.raises(ValueError, match="steps must be at least 0, got -1"):
-        _checks.count("steps", -1, minimum=0)
+        _arguments.count("steps", -1, minimum=0)
 
 
 @pytest.mark.parametrize("value", [2.0, True, "2", None, [2], np.float64(2)])
 def test_count_refuses_what_is_not_an_integer(value):
     with pytest.raises(TypeError, match="steps must be an integer"):
-        _checks.count("steps", value)
+        _arguments.count("steps", value)
 
 
 def test_samples_gives_labels_the_type_of_the_points():
     for dtype in (torch.float32, torch.float64):
-        X, y = _checks.samples(torch.ones(2, 3, dtype=dtype), [0, 1])
+        X, y = _arguments.samples(torch.ones(2, 3, dtype=dtype), [0, 1])
         assert X.dtype == y.dtype == dtype
         assert y.tolist() == [0.0, 1.0]
 
 
 def test_samples_accepts_boolean_labels():
-    assert _checks.samples(torch.ones(2, 1), torch.tensor([True, False]))[1].tolist() == [1.0, 0.0]
+    assert _arguments.samples(torch.ones(2, 1), torch.tensor([True, False]))[1].tolist() == [1.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -180,25 +180,25 @@ def test_samples_accepts_boolean_labels():
 )
 def test_samples_refuses(X, y, message):
     with pytest.raises(ValueError, match=message):
-        _checks.samples(X, y)
+        _arguments.samples(X, y)
 
 
 def test_two_classes_wants_both_labels():
-    _checks.two_classes(torch.tensor([0.0, 1.0, 1.0]))
+    _arguments.two_classes(torch.tensor([0.0, 1.0, 1.0]))
     for label, n_samples in product((0, 1), (1, 3)):
         with pytest.raises(ValueError, match=f"y must contain both labels, got only {label}"):
-            _checks.two_classes(torch.full((n_samples,), float(label)))
+            _arguments.two_classes(torch.full((n_samples,), float(label)))
 
 
 def test_rows_keeps_labels_and_makes_lists_tensors():
-    X, y = _checks.rows([[1, 2], [3, 4]], torch.tensor([0, 1]))
+    X, y = _arguments.rows([[1, 2], [3, 4]], torch.tensor([0, 1]))
     assert X.dtype == torch.float64
     assert y.dtype == torch.int64
 
 
 @pytest.mark.parametrize("y", [[0, 2], np.array([0, 2], dtype=np.int32), [True, False], torch.tensor([1, 0])])
 def test_rows_keeps_labels_whatever_they_come_in(y):
-    found = _checks.rows([[1.0], [2.0]], y, torch.float32)[1]
+    found = _arguments.rows([[1.0], [2.0]], y, torch.float32)[1]
     assert found.tolist() == list(y)
     assert not found.is_floating_point()
 
@@ -206,13 +206,13 @@ def test_rows_keeps_labels_whatever_they_come_in(y):
 def test_rows_gives_numbers_of_arrays_the_dtype_and_leaves_tensors_alone():
     double, indices = torch.ones(2, 1, dtype=torch.float64), torch.tensor([[1], [0]])
     for X in ([[1], [2]], np.ones((2, 1)), np.ones((2, 1), dtype=int), torch.tensor([[True], [False]])):
-        assert _checks.rows(X, [0.5, 1.0], torch.float32)[0].dtype == torch.float32
-    assert _checks.rows(double, [0.5, 1.0], torch.float32)[0] is double
-    assert _checks.rows(indices, [0.5, 1.0], torch.float32)[0] is indices
-    assert _checks.rows(double, [0.5, 1.0], torch.float32)[1].dtype == torch.float32
-    assert _checks.rows(double, np.ones(2))[1].dtype == torch.float64
+        assert _arguments.rows(X, [0.5, 1.0], torch.float32)[0].dtype == torch.float32
+    assert _arguments.rows(double, [0.5, 1.0], torch.float32)[0] is double
+    assert _arguments.rows(indices, [0.5, 1.0], torch.float32)[0] is indices
+    assert _arguments.rows(double, [0.5, 1.0], torch.float32)[1].dtype == torch.float32
+    assert _arguments.rows(double, np.ones(2))[1].dtype == torch.float64
     with pytest.raises(ValueError, match=r"^X in torch\.float16 must be finite"):
-        _checks.rows([1e5, 1.0], [0, 1], torch.float16)
+        _arguments.rows([1e5, 1.0], [0, 1], torch.float16)
 
 
 @pytest.mark.parametrize(
@@ -225,21 +225,21 @@ def test_rows_gives_numbers_of_arrays_the_dtype_and_leaves_tensors_alone():
 )
 def test_rows_names_what_does_not_match(X, y, message):
     with pytest.raises(ValueError, match=message):
-        _checks.rows(X, y)
+        _arguments.rows(X, y)
 
 
 def test_module_takes_torchs_modules_only():
     linear = torch.nn.Linear(1, 1)
-    assert _checks.module("model", linear) is linear
+    assert _arguments.module("model", linear) is linear
     with pytest.raises(TypeError, match=r"model must be a torch.nn.Module, got 3"):
-        _checks.module("model", 3)
+        _arguments.module("model", 3)
 
 
 @pytest.mark.parametrize("values", [[1.0], [1.0, 1.0], [2.0, 1.0]])
 def test_axis_increases(values):
-    assert _checks.axis("xs", [1, 2]).tolist() == [1, 2]
+    assert _arguments.axis("xs", [1, 2]).tolist() == [1, 2]
     with pytest.raises(ValueError, match="xs must increase and have two values"):
-        _checks.axis("xs", values)
+        _arguments.axis("xs", values)
 
 
 @pytest.mark.parametrize("error", [TypeError, ValueError, RuntimeError, AttributeError, KeyError])
@@ -247,43 +247,43 @@ def test_within_names_where_an_error_came_from(error):
     expected = TypeError if error is TypeError else ValueError
     with (
         pytest.raises(expected, match=r"^series\['a'\]: .*too long") as raised,
-        _checks.within("series['a']"),
+        _arguments.within("series['a']"),
     ):
         raise error("too long")
     assert isinstance(raised.value.__cause__, error)
 
 
 def test_interval_wants_two_increasing_numbers():
-    assert _checks.interval("xlim", (0, 2.5)).tolist() == [0.0, 2.5]
+    assert _arguments.interval("xlim", (0, 2.5)).tolist() == [0.0, 2.5]
     for limits in ([1.0, 1.0], [2.0, 1.0], [1.0, 2.0, 3.0]):
         with pytest.raises(ValueError, match="xlim must be two increasing numbers"):
-            _checks.interval("xlim", limits)
+            _arguments.interval("xlim", limits)
 
 
 @pytest.mark.parametrize("values", [[1, 3], (1, 3), range(1, 4, 2), np.array([1, 3]), torch.tensor([1, 3])])
 def test_counts_takes_sequences_of_every_kind(values):
-    assert _checks.counts("record", values) == [1, 3]
-    assert _checks.counts("epochs", [0, 2], minimum=0) == [0, 2]
+    assert _arguments.counts("record", values) == [1, 3]
+    assert _arguments.counts("epochs", [0, 2], minimum=0) == [0, 2]
 
 
 @pytest.mark.parametrize("values", [None, 3, torch.tensor(3), [1.5], [True], ["1"], np.array([1.0])])
 def test_counts_refuses_what_is_no_sequence_of_integers(values):
     with pytest.raises(TypeError, match="record must be"):
-        _checks.counts("record", values)
+        _arguments.counts("record", values)
 
 
 @pytest.mark.parametrize("value", ["", "SUM", None, 1, np.array(["sum", "mean"])])
 def test_choice_lists_what_may_be_chosen(value):
-    assert _checks.choice("reduction", "sum", ("mean", "sum")) == "sum"
+    assert _arguments.choice("reduction", "sum", ("mean", "sum")) == "sum"
     with pytest.raises(ValueError, match='reduction must be "mean" or "sum", got'):
-        _checks.choice("reduction", value, ("mean", "sum"))
+        _arguments.choice("reduction", value, ("mean", "sum"))
     with pytest.raises(ValueError, match='reduction must be "mean", "none" or "sum", got'):
-        _checks.choice("reduction", value, ("mean", "none", "sum"))
+        _arguments.choice("reduction", value, ("mean", "none", "sum"))
 
 
 @pytest.mark.parametrize("size", [5e-324, 1e-308, 0.75, 1.0, 3.0, 1e308])
 def test_a_power_of_two_divides_exactly(size):
-    unit = _checks.power_of_two(size)
+    unit = _arguments.power_of_two(size)
     assert unit <= size < 2 * unit or unit == 2.0**1023
     assert size / unit * unit == size
 
@@ -368,9 +368,9 @@ def test_one_column_of_predictions_beside_a_vector_of_targets_is_refused(loss_fn
     """Whatever is in it, and either way round; torch would make 8 x 8 of both."""
     shapes = r"y must have the shape of the predictions, \(8, 1\), got \(8,\)$"
     with pytest.raises(ValueError, match=shapes):
-        _checks.targets(loss_fn, torch.zeros(8, 1), y)
+        _arguments.targets(loss_fn, torch.zeros(8, 1), y)
     with pytest.raises(ValueError, match=r"\(8,\), got \(8, 1\)$"):
-        _checks.targets(loss_fn, torch.zeros(8), y[:, None])
+        _arguments.targets(loss_fn, torch.zeros(8), y[:, None])
 
 
 @pytest.mark.parametrize("loss_fn", [*TORCHS, partial(F.mse_loss, reduction="sum")], ids=named)
@@ -379,7 +379,7 @@ def test_one_column_of_predictions_beside_a_vector_of_targets_is_refused(loss_fn
 )
 def test_no_loss_of_torchs_compares_unequal_shapes(loss_fn, predicted, given):
     with pytest.raises(ValueError, match="y must have the shape of the predictions"):
-        _checks.targets(loss_fn, torch.zeros(predicted), torch.zeros(given))
+        _arguments.targets(loss_fn, torch.zeros(predicted), torch.zeros(given))
 
 
 @pytest.mark.parametrize(
@@ -405,31 +405,31 @@ def test_no_loss_of_torchs_compares_unequal_shapes(loss_fn, predicted, given):
     ],
 )
 def test_a_loss_that_takes_other_shapes_gets_its_targets_as_they_are(loss_fn, predicted, y):
-    assert torch.equal(_checks.targets(loss_fn, torch.zeros(predicted), y), y)
+    assert torch.equal(_arguments.targets(loss_fn, torch.zeros(predicted), y), y)
     loss_fn(torch.zeros(predicted), y)
 
 
 @pytest.mark.parametrize("labels", [LABELS > 0, LABELS.int(), LABELS.to(torch.uint8), LABELS], ids=str)
 def test_labels_become_numbers_beside_predictions_of_their_shape_and_indices_elsewhere(labels):
     for dtype in (torch.float32, torch.float64):
-        found = _checks.targets(F.mse_loss, torch.zeros(8, dtype=dtype), labels)
+        found = _arguments.targets(F.mse_loss, torch.zeros(8, dtype=dtype), labels)
         assert (found.dtype, found.tolist()) == (dtype, labels.double().tolist())
-    assert _checks.targets(F.cross_entropy, torch.zeros(8, 3), labels).dtype == torch.int64
+    assert _arguments.targets(F.cross_entropy, torch.zeros(8, 3), labels).dtype == torch.int64
     for loss_fn in (F.multilabel_margin_loss, nn.MultiLabelMarginLoss()):
-        assert _checks.targets(loss_fn, torch.zeros(8), labels).dtype == torch.int64
+        assert _arguments.targets(loss_fn, torch.zeros(8), labels).dtype == torch.int64
 
 
 def test_numbers_beside_predictions_of_their_shape_stay_as_they_are():
     y = NUMBERS.double()
-    assert _checks.targets(F.mse_loss, torch.zeros(8), y) is y
+    assert _arguments.targets(F.mse_loss, torch.zeros(8), y) is y
 
 
 def test_what_is_no_tensor_is_left_to_the_loss():
-    assert _checks.targets(own, (torch.zeros(8, 1), None), LABELS) is LABELS
+    assert _arguments.targets(own, (torch.zeros(8, 1), None), LABELS) is LABELS
 
 
 def test_a_mapping_may_be_empty_only_where_told():
-    assert _checks.mapping("series", {}, empty=True) == {}
-    assert _checks.mapping("series", {"a": 1}) == {"a": 1}
+    assert _arguments.mapping("series", {}, empty=True) == {}
+    assert _arguments.mapping("series", {"a": 1}) == {"a": 1}
     with pytest.raises(ValueError, match=r"^series must not be empty$"):
-        _checks.mapping("series", {})
+        _arguments.mapping("series", {})
