@@ -12,24 +12,13 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call, vmap
 
-from course_lib import _arguments
+from course_lib import _arguments, _linear
 from course_lib._arguments import Array, Loss
-from course_lib.data import augment
+from course_lib.rules import coupled, sgd
 
 __all__ = ["descent_paths", "filter_directions", "loss_grid"]
 
-Value: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of residuals, and zeros like them
 Map: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
-Terms: TypeAlias = tuple[Value, Map | None, float]
-Line: TypeAlias = tuple[torch.Tensor, Terms, torch.Tensor]  # features, terms, targets
-
-CHUNK = 2**16  # predictions held at a time: they stay in the cache, and memory does not grow
-MODULES = {
-    F.mse_loss: nn.MSELoss(),
-    F.l1_loss: nn.L1Loss(),
-    F.huber_loss: nn.HuberLoss(),
-    F.smooth_l1_loss: nn.SmoothL1Loss(),
-}
 
 
 def loss_grid(
@@ -111,14 +100,14 @@ def loss_grid(
     plane, shape = torch.stack([u, v, start]), (len(ys), len(xs))
     columns = xs.expand(shape), ys[:, None].expand(shape), xs.new_ones(shape)
     cells = torch.stack(columns, dim=-1).flatten(0, 1)
-    line = _line(model, X, y, _arguments.function("loss_fn", loss_fn))
+    fast = _linear.line(model, X, y, _arguments.function("loss_fn", loss_fn))
     with torch.no_grad():
-        if line is None:
+        if fast is None:
             losses = _losses(model, X, y, loss_fn)
             with _arguments.within("loss_fn(model(X), y)"):
-                values = torch.cat([losses(part @ plane) for part in cells.split(_at_once(y))])
+                values = torch.cat([losses(part @ plane) for part in cells.split(_linear.at_once(y))])
         else:
-            values = _losses_of_line(*line, plane, cells).to(like)
+            values = _linear.losses_of(fast, plane, cells).to(like)
     if math.isnan(values.sum()) and values.isnan().any():  # a sum is quick
         raise ValueError(
             "loss_fn(model(X), y) must be a number on the whole grid, got NaN: it overflows in X or y, or "
@@ -209,25 +198,42 @@ def descent_paths(
     n_paths = _common_length({"start": start if start.ndim == 2 else start[None], **settings})
     if (settings["nesterov"] & ((settings["momentum"] == 0) | (settings["dampening"] != 0))).any():
         raise ValueError("nesterov needs momentum above 0 and no dampening")
-    lr, mu, tau, decay, look_ahead = settings.values()
-    fresh = torch.where(mu == 0, 1, 1 - tau)
-    from_buffer, from_gradient = -lr * torch.where(look_ahead, mu, 1), -lr * look_ahead
     gradient = _gradient(model, X, y, _arguments.function("loss_fn", loss_fn))
-
-    theta = start.expand(n_paths, n_parameters).T.contiguous()  # one row a parameter is faster
-    path = theta.new_empty(n_steps + 1, n_parameters, n_paths)
-    path[0], buffer = theta, None
-    for step in range(1, n_steps + 1):
-        g = torch.addcmul(gradient(theta), decay, theta)
-        buffer = g if buffer is None else torch.addcmul(mu * buffer, fresh, g)
-        theta = theta.addcmul(from_buffer, buffer).addcmul(from_gradient, g)
-        path[step] = theta
-    if not theta.isfinite().all():  # what has left the finite numbers does not return
+    start = start.expand(n_paths, n_parameters).T.contiguous()  # one row a parameter is faster
+    flags = settings.pop("nesterov")
+    path = start.new_empty(n_steps + 1, n_parameters, n_paths)
+    for flag in flags.unique().tolist():
+        chosen = (flags == flag).expand(n_paths)
+        some = {name: value[chosen] if len(value) > 1 else value.item() for name, value in settings.items()}
+        path[..., chosen] = _follow(gradient, start[:, chosen], n_steps, nesterov=flag, **some)
+    if not path[-1].isfinite().all():  # what has left the finite numbers does not return
         raise ValueError(
             "lr lets a path grow without bound; a smaller one may help, unless model, X, y, start, loss_fn, "
             "momentum, dampening or weight_decay is at fault"
         )
     return path.permute(2, 0, 1)
+
+
+def _follow(
+    gradient: Map,
+    theta: torch.Tensor,
+    n_steps: int,
+    *,
+    lr: float | torch.Tensor,
+    momentum: float | torch.Tensor,
+    dampening: float | torch.Tensor,
+    weight_decay: float | torch.Tensor,
+    nesterov: bool,
+) -> torch.Tensor:
+    """Return the parameters, one path a column, before the first step and after each."""
+    direction = partial(sgd, momentum=momentum, dampening=dampening, nesterov=nesterov)
+    path, velocity = [theta], None
+    for _ in range(n_steps):
+        theta, velocity = coupled(
+            theta, gradient(theta), velocity, direction, lr=lr, weight_decay=weight_decay
+        )
+        path.append(theta)
+    return torch.stack(path)
 
 
 def filter_directions(model: nn.Module, *, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -291,7 +297,7 @@ def _predictor(model: nn.Module, X: torch.Tensor) -> Map:
     """Return a function of parameter vectors, shape (n, n_parameters): the predictions of each."""
     shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
     sizes = [shape.numel() for shape in shapes.values()]
-    features = _features_of_a_line(model, X)
+    features = _linear.features_of(model, X)
     if features is not None:
         columns = features.T.contiguous()
         return lambda theta: (theta @ columns)[:, :, None]  # one matrix product for all of them
@@ -334,72 +340,6 @@ def _check_mode(model: nn.Module, X: torch.Tensor, buffers: dict[str, torch.Tens
         )
 
 
-def _features_of_a_line(model: nn.Module, X: torch.Tensor) -> torch.Tensor | None:
-    """Return what the parameters of a linear model with one output are multiplied by, or None for others."""
-    if type(model) is not nn.Linear or model.out_features != 1 or X.shape[1:] != (model.in_features,):
-        return None
-    X = X if X.is_floating_point() else X.double()
-    return X if model.bias is None else augment(X)
-
-
-def _terms(loss_fn: Loss) -> Terms | None:
-    """Return what a mean over residuals is the mean of, its slope, and a factor of both; None for others.
-
-    The slope of squares, which is linear, is None.
-    """
-    loss: object = next((module for function, module in MODULES.items() if function is loss_fn), loss_fn)
-    if type(loss) not in map(type, MODULES.values()):  # a subclass may compute something else
-        return None
-    match loss:
-        case nn.MSELoss(reduction="mean"):
-            return _square, None, 1
-        case nn.L1Loss(reduction="mean"):
-            return lambda r, zero: r.abs_(), lambda r: r.sign_(), 1
-        case nn.HuberLoss(reduction="mean", delta=bound) if bound > 0:
-            return *_huber(bound), 1
-        case nn.SmoothL1Loss(reduction="mean", beta=bound) if bound > 0:
-            return *_huber(bound), 1 / bound
-    return None
-
-
-def _huber(bound: float) -> tuple[Value, Map]:
-    return partial(F.huber_loss, reduction="none", delta=bound), lambda r: r.clamp_(-bound, bound)
-
-
-def _square(r: torch.Tensor, zero: torch.Tensor) -> torch.Tensor:
-    return r.square_()
-
-
-def _line(model: nn.Module, X: torch.Tensor, y: torch.Tensor, loss_fn: Loss) -> Line | None:
-    """Return what makes up a mean loss of a linear model with one output, or None for others."""
-    features, terms = _features_of_a_line(model, X), _terms(loss_fn)
-    if features is None or terms is None or y.shape != (len(X), 1):
-        return None
-    return features, terms, y if y.is_floating_point() else y.to(features)
-
-
-def _losses_of_line(
-    features: torch.Tensor, terms: Terms, y: torch.Tensor, plane: torch.Tensor, cells: torch.Tensor
-) -> torch.Tensor:
-    """Return the mean loss of each cell, a row (x, y, 1), of a linear model with one output."""
-    value, _, factor = terms
-    columns = plane @ features.T  # a line over a plane is a line again: the residuals are cells @ columns
-    columns[2] -= y[:, 0]
-    if value is _square:  # three points have the same sum of squares, wherever the cells are
-        columns = torch.linalg.qr(columns.T.double(), mode="r").R.T
-    cells, zero, at_once = cells.to(columns), columns.new_zeros(()), _at_once(columns[0])
-    shares = columns.new_full((columns.shape[1],), factor / len(y))  # a product with it is a mean, and faster
-    means = cells.new_empty(len(cells))  # made first: small results between large ones scatter the memory
-    for part, place in zip(cells.split(at_once), means.split(at_once), strict=True):
-        residuals = part @ columns
-        torch.mv(value(residuals, zero.expand_as(residuals)), shares, out=place)
-    return means
-
-
-def _at_once(y: torch.Tensor) -> int:
-    return max(1, CHUNK // y.numel())
-
-
 def _losses(model: nn.Module, X: torch.Tensor, y: torch.Tensor, loss_fn: Loss) -> Map:
     """Return a function of parameter vectors, one a row: the loss of each."""
     predict = _predictor(model, X)
@@ -421,15 +361,8 @@ def _losses(model: nn.Module, X: torch.Tensor, y: torch.Tensor, loss_fn: Loss) -
 
 def _gradient(model: nn.Module, X: torch.Tensor, y: torch.Tensor, loss_fn: Loss) -> Map:
     """Return a function of parameter vectors, one a column: the gradient of the loss at each."""
-    if line := _line(model, X, y, loss_fn):
-        features, (_, slope, factor), y = line
-        shares = features.T * (factor / len(y))
-        if slope is None:  # the slope of squares is linear: the data are needed once
-            curvature, pull = 2 * shares @ features, 2 * shares @ y.to(features)
-            return lambda theta: torch.addmm(pull, curvature, theta, beta=-1)
-        return lambda theta: torch.cat(
-            [shares @ slope((features @ part).sub_(y)) for part in theta.split(_at_once(y), dim=1)], dim=1
-        )
+    if fast := _linear.line(model, X, y, loss_fn):
+        return _linear.gradient_of(fast)
     losses = _losses(model, X, y, loss_fn)
 
     def gradient(theta: torch.Tensor) -> torch.Tensor:

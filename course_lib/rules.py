@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 __all__ = ["adam", "coupled", "decoupled", "proximal", "sgd"]
 
 Array = TypeVar("Array", torch.Tensor, NDArray[np.floating[Any]])
+Setting: TypeAlias = Any  # a number, or an array that broadcasts against the parameters
 State: TypeAlias = Any  # of a direction; None before the first step
 Direction: TypeAlias = Callable[[Array, State], tuple[Array, State]]
 
@@ -50,8 +51,8 @@ def sgd(
     gradient: Array,
     velocity: State = None,
     *,
-    momentum: float = 0.0,
-    dampening: float = 0.0,
+    momentum: Setting = 0.0,
+    dampening: Setting = 0.0,
     nesterov: bool = False,
 ) -> tuple[Array, State]:
     r"""Return the direction of SGD, and its velocity.
@@ -142,8 +143,8 @@ def coupled(
     state: State,
     direction: Direction[Array],
     *,
-    lr: float,
-    weight_decay: float | Array,
+    lr: Setting,
+    weight_decay: Setting,
 ) -> tuple[Array, State]:
     r"""Return the parameters after a step whose gradient contains the decay.
 
@@ -185,8 +186,8 @@ def decoupled(
     state: State,
     direction: Direction[Array],
     *,
-    lr: float,
-    weight_decay: float | Array,
+    lr: Setting,
+    weight_decay: Setting,
 ) -> tuple[Array, State]:
     r"""Return the parameters after a step beside which they shrink.
 
@@ -226,8 +227,8 @@ def proximal(
     state: State,
     direction: Direction[Array],
     *,
-    lr: float,
-    weight_decay: float | Array,
+    lr: Setting,
+    weight_decay: Setting,
     norm: Literal[1, 2] = 1,
 ) -> tuple[Array, State]:
     r"""Return the parameters after a step and the shrinking that follows it.

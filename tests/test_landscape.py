@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from course_lib import landscape
+from course_lib import _linear, landscape
 from course_lib.landscape import descent_paths, filter_directions, loss_grid
 
 assert_near = partial(torch.testing.assert_close, rtol=0, atol=1e-12)
@@ -62,7 +62,7 @@ def cell_by_cell(model, inputs, targets, loss_fn, parameters_of):
 @each_loss
 @pytest.mark.parametrize("chunk", [2**18, 50])
 def test_a_grid_is_one_call_a_cell(loss_fn, chunk, monkeypatch):
-    monkeypatch.setattr(landscape, "CHUNK", chunk)
+    monkeypatch.setattr(_linear, "CHUNK", chunk)
     found = loss_grid(LINE, X, Y, XS, YS, loss_fn=loss_fn)
     model = nn.Linear(1, 1).double()
     expected = cell_by_cell(model, X, Y, loss_fn, lambda w, b: torch.stack([w, b]))
@@ -105,7 +105,7 @@ def data_of(seed, n_features=3):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_grids_and_paths_of_linear_models_on_several_data_sets(seed, bias, loss_fn, monkeypatch):
-    monkeypatch.setattr(landscape, "CHUNK", 70)
+    monkeypatch.setattr(_linear, "CHUNK", 70)
     inputs, targets = data_of(seed)
     model = nn.Linear(3, 1, bias=bias).double()
     generator = torch.Generator().manual_seed(seed)
@@ -166,7 +166,7 @@ def test_targets_of_another_dtype_become_that_of_the_features(loss_fn, targets):
 
 def test_no_more_predictions_are_held_than_said(monkeypatch):
     """Twenty a cell: two cells at a time."""
-    monkeypatch.setattr(landscape, "CHUNK", 50)
+    monkeypatch.setattr(_linear, "CHUNK", 50)
     sizes = []
 
     def counting(prediction, target):
@@ -418,7 +418,7 @@ QUICK = {
 @pytest.mark.parametrize(("model", "loss_fn"), [*SLOW.values(), *QUICK.values()], ids=[*SLOW, *QUICK])
 def test_any_model_and_loss_make_a_grid_and_a_path(model, loss_fn, monkeypatch):
     """Those for which torch has no rule of vmap one by one."""
-    monkeypatch.setattr(landscape, "CHUNK", 100)
+    monkeypatch.setattr(_linear, "CHUNK", 100)
     origin = parameters_to_vector(model.parameters()).detach().clone()
     before, generator = copy.deepcopy(model.state_dict()), torch.get_rng_state()
     u, v = torch.randn(2, len(origin), dtype=torch.float64, generator=torch.Generator().manual_seed(2))
