@@ -1,7 +1,7 @@
 """Where a linear classifier's boundary lies: angles, distances, bisectors and maximal margins.
 
-A classifier is a pair (weight, bias): it says 1 where ``X @ weight + bias`` is positive, and its
-boundary is where that is zero.
+A classifier is a `course_lib.models.LinearModel`, or any pair (weight, bias): it says 1 where
+``X @ weight + bias`` is positive, and its boundary is where that is zero.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import torch
 
 from course_lib import _arguments, _solvers
 from course_lib._arguments import Array
+from course_lib.models import LinearModel
 
 __all__ = [
     "angle",
@@ -132,7 +133,7 @@ def signed_distance(X: Array, weight: Array, bias: Array) -> torch.Tensor:
     return _arguments.finite("the distance of X to the boundary of weight and bias", distance)
 
 
-def bisector(p: Array, q: Array) -> tuple[torch.Tensor, torch.Tensor]:
+def bisector(p: Array, q: Array) -> LinearModel:
     r"""Return the classifier whose boundary is the perpendicular bisector of two points.
 
     .. math:: w = \frac{2(p - q)}{\|p - q\|^2}, \qquad b = -w \cdot \frac{p + q}{2}
@@ -146,8 +147,7 @@ def bisector(p: Array, q: Array) -> tuple[torch.Tensor, torch.Tensor]:
 
     Returns
     -------
-    weight : Tensor of shape (n_features,)
-    bias : Tensor of shape ()
+    LinearModel
 
     Raises
     ------
@@ -170,10 +170,10 @@ def bisector(p: Array, q: Array) -> tuple[torch.Tensor, torch.Tensor]:
     size = difference.abs().max()
     weight = 2 * (difference / size) / (difference / size).square().sum() / size
     weight = _arguments.finite("the bisector of p and q", weight)
-    return weight, -weight @ (p / 2 + q / 2)
+    return LinearModel(weight, -weight @ (p / 2 + q / 2))
 
 
-def max_margin(X: Array, y: Array, *, count_bias: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+def max_margin(X: Array, y: Array, *, count_bias: bool = False) -> LinearModel:
     r"""Return the maximum-margin classifier of separable data, exactly.
 
     With labels :math:`s_i = 2y_i - 1` it solves
@@ -195,8 +195,7 @@ def max_margin(X: Array, y: Array, *, count_bias: bool = False) -> tuple[torch.T
 
     Returns
     -------
-    weight : Tensor of shape (n_features,)
-    bias : Tensor of shape ()
+    LinearModel
         Scaled so that the closest points have the value 1 or -1. Of the dtype of `X`, computed in
         float64.
 
@@ -238,7 +237,9 @@ def max_margin(X: Array, y: Array, *, count_bias: bool = False) -> tuple[torch.T
     except np.linalg.LinAlgError as error:
         raise ValueError(f"X and y must be separable by a hyperplane, {error}") from error
     weight, bias = torch.from_numpy(v[:-1]).to(X), torch.from_numpy(v)[-1].to(X)
-    return _arguments.finite("weight for X and y", weight), _arguments.finite("bias for X and y", bias)
+    return LinearModel(
+        _arguments.finite("weight for X and y", weight), _arguments.finite("bias for X and y", bias)
+    )
 
 
 def boundary_segment(

@@ -1,13 +1,16 @@
-"""The torch models of the book; each is initialized from a seed and leaves the global generator alone."""
+"""The models of the book: a torch module, and a linear model as its weight and bias."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from course_lib import _arguments
+from course_lib._arguments import Array
 
-__all__ = ["Perceptron"]
+__all__ = ["LinearModel", "Perceptron"]
 
 
 class Perceptron(nn.Module):
@@ -61,3 +64,62 @@ class Perceptron(nn.Module):
     def forward(self, X: torch.Tensor) -> torch.Tensor:
         """Return the probability of label 1, shape (n_samples,), for X of shape (n_samples, n_features)."""
         return torch.sigmoid(self.linear(X)).squeeze(-1)
+
+
+class LinearModel(NamedTuple):
+    r"""A weight and a bias: the output is :math:`w \cdot x + b`.
+
+    As a classifier it says 1 where that is positive. It unpacks: ``weight, bias = model``.
+
+    Attributes
+    ----------
+    weight : Tensor of shape (n_features,) or (n_features, n_outputs)
+    bias : Tensor of shape () or (n_outputs,)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.models import LinearModel
+    >>> model = LinearModel.of(torch.tensor([0.8, 0.4, -2.2]))
+    >>> model.output([[3.0, 2.0], [1.0, 1.0]])
+    tensor([ 1., -1.])
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+    @classmethod
+    def of(cls, source: nn.Module | Array) -> LinearModel:
+        """Return that of a module with one linear layer of one output, or of a vector (w, b), detached.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `source` is another module, or no vector of two finite numbers or more.
+        """
+        if isinstance(source, nn.Module):
+            layers = [part for part in source.modules() if isinstance(part, nn.Linear)]
+            if len(layers) != 1 or layers[0].out_features != 1 or layers[0].bias is None:
+                raise ValueError(
+                    f"source must have one linear layer, of one output and with a bias, got {source!r}"
+                )
+            return cls(layers[0].weight[0].detach().clone(), layers[0].bias[0].detach().clone())
+        theta = _arguments.finite("source", source, ndim=1).detach()
+        if len(theta) < 2:
+            raise ValueError(f"source must have a weight and a bias, got {theta.tolist()}")
+        return cls(theta[:-1], theta[-1])
+
+    @property
+    def theta(self) -> torch.Tensor:
+        """The weight and then the bias, shape (n_features + 1,) or (n_features + 1, n_outputs)."""
+        return torch.cat([self.weight, self.bias[None]])
+
+    def output(self, X: Array) -> torch.Tensor:
+        r"""Return :math:`w \cdot x + b` for each row of X, shape (n_samples, n_features)."""
+        X = _arguments.finite("X", X, ndim=2).to(self.weight)
+        _arguments.features(X, self.weight)
+        return X @ self.weight + self.bias
+
+    def probability(self, X: Array) -> torch.Tensor:
+        r"""Return the probability of label 1, :math:`\sigma(w \cdot x + b)`, for each row of X."""
+        return self.output(X).sigmoid()

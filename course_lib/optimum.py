@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from course_lib import _arguments, _solvers
 from course_lib._arguments import Array
 from course_lib.data import augment
+from course_lib.models import LinearModel
 
-__all__ = ["logistic_objective", "logistic_optimum"]
+__all__ = ["least_squares_optimum", "logistic_objective", "logistic_optimum"]
 
 
 def logistic_objective(
@@ -85,7 +86,7 @@ def logistic_optimum(
     *,
     penalty: Literal["l1", "l2"] = "l2",
     decay_bias: bool = False,
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> LinearModel:
     r"""Return the minimizer of `logistic_objective`.
 
     Parameters
@@ -102,8 +103,7 @@ def logistic_optimum(
 
     Returns
     -------
-    weight : Tensor of shape (n_features,)
-    bias : Tensor of shape ()
+    LinearModel
         Of the dtype of `X`, computed in float64 to rounding error. With "l1", zeros are exact.
 
     Raises
@@ -153,7 +153,64 @@ def logistic_optimum(
         raise ValueError(f"{reason}, got {weight_decay!r} and X of size {X.abs().max().item():g}") from error
     weight, bias = theta[:-1], theta[-1] - theta[:-1] @ center
     name = "the optimum for X, y and weight_decay"
-    return _arguments.finite(name, weight.to(X)), _arguments.finite(name, bias.to(X))
+    return LinearModel(_arguments.finite(name, weight.to(X)), _arguments.finite(name, bias.to(X)))
+
+
+def least_squares_optimum(
+    X: Array, y: Array, weight_decay: float = 0.0, *, decay_bias: bool = False
+) -> LinearModel:
+    r"""Return the minimizer of the mean squared error plus an L2 penalty: ridge regression.
+
+    .. math:: J = \frac{1}{nk}\,\|XW + \mathbf 1 b^\top - Y\|^2 + \frac{\lambda}{2}\,\|W\|^2
+
+    Its gradient is zero where, with Z the rows (x, 1) and D the identity with a 0 for a free bias,
+
+    .. math:: \bigl(\tfrac{2}{nk} Z^\top Z + \lambda D\bigr)\,\Theta = \tfrac{2}{nk}\,Z^\top Y .
+
+    Parameters
+    ----------
+    X : Tensor of shape (n_samples, n_features)
+    y : Tensor of shape (n_samples,) or (n_samples, n_outputs)
+    weight_decay : float, default=0.0
+        :math:`\lambda \ge 0` of torch.optim.SGD beside ``mse_loss``, whose mean is over rows and outputs:
+        there is a 1/2 before the penalty and none before the squares, and nothing is multiplied by lr.
+    decay_bias : bool, default=False
+        Whether the biases are penalized like the weights.
+
+    Returns
+    -------
+    LinearModel
+        With a column of weights for each output, if there are several. Of the dtype of `X`, computed in
+        float64; of several minimizers, which only 0 can have, the shortest.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If shapes do not match or an argument is out of its range.
+
+    Examples
+    --------
+    >>> from course_lib.optimum import least_squares_optimum
+    >>> weight, bias = least_squares_optimum([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
+    >>> print(f"{weight.item():.3f} {bias:.3f}")
+    2.000 1.000
+    """
+    X, y = _arguments.finite("X", X, ndim=2).detach(), _arguments.finite("y", y).detach()
+    if y.ndim not in (1, 2) or len(y) != len(X):
+        raise ValueError(f"y must have one row a row of X, {len(X)}, got shape {tuple(y.shape)}")
+    weight_decay = _arguments.number("weight_decay", weight_decay)
+    Z, Y = augment(X.double()), y.double()
+    D = torch.eye(Z.shape[1]).to(Z)
+    if not _arguments.flag("decay_bias", decay_bias):
+        D[-1, -1] = 0
+    # As rows below those of the data, the penalty costs no digits: the squares are never added up.
+    root = (weight_decay * y.numel() / 2) ** 0.5
+    rows = torch.cat([Z, root * D])
+    targets = torch.cat([Y, Y.new_zeros(len(D), *Y.shape[1:])]).reshape(len(rows), -1)
+    theta = torch.linalg.lstsq(rows, targets, driver="gelsd").solution.reshape(len(D), *Y.shape[1:]).to(X)
+    return LinearModel(
+        *(_arguments.finite("the optimum for X and y", part) for part in (theta[:-1], theta[-1]))
+    )
 
 
 def _check_penalty(penalty: str) -> None:

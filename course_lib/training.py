@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from course_lib import _arguments
 from course_lib._arguments import Array, Loss
@@ -20,16 +21,18 @@ __all__ = ["History", "train"]
 
 @dataclass(frozen=True)
 class History:
-    """What `train` saw, epoch by epoch.
+    """What `train` saw, epoch by epoch or step by step.
 
     Attributes
     ----------
-    loss : Tensor of shape (n_epochs,)
-        Mean loss of the epoch's batches, each computed before its own step, without any penalty
-        that the optimizer adds.
-    parameters : dict of str to Tensor of shape (n_epochs, \\*parameter.shape)
-        Each parameter after the epoch's last step, under its name in ``model.named_parameters()``.
+    loss : Tensor of shape (n_records,)
+        Mean loss of the batches since the last record, each computed before its own step, without any
+        penalty that the optimizer adds.
+    parameters : dict of str to Tensor of shape (n_records, \\*parameter.shape)
+        Each parameter after the record's last step, under its name in ``model.named_parameters()``.
         ``history[name]`` is short for ``history.parameters[name]``.
+    theta : Tensor of shape (n_records, n_parameters)
+        All parameters of each record as one vector, in the order of ``model.parameters()``.
 
     Notes
     -----
@@ -43,6 +46,10 @@ class History:
     def __getitem__(self, name: str) -> torch.Tensor:
         return self.parameters[name]
 
+    @property
+    def theta(self) -> torch.Tensor:
+        return torch.cat([trace.flatten(1) for trace in self.parameters.values()], dim=1)
+
 
 def train(
     model: nn.Module,
@@ -53,8 +60,10 @@ def train(
     loss_fn: Loss = F.binary_cross_entropy,
     n_epochs: int = 101,
     batch_size: int | None = None,
+    scheduler: LRScheduler | None = None,
+    record: Literal["epoch", "step"] = "epoch",
 ) -> History:
-    r"""Train a model in place with any torch optimizer, and record every epoch.
+    r"""Train a model in place with any torch optimizer, and record every epoch or every step.
 
     Each step is the usual one: ``optimizer.zero_grad()``, ``loss_fn(model(X), y).backward()``,
     ``optimizer.step()``, the first two as a closure for optimizers that evaluate them more than once.
@@ -80,6 +89,10 @@ def train(
         Number of passes over the data.
     batch_size : int, optional
         Rows a batch; all of them when None. The last batch may be smaller.
+    scheduler : torch.optim.lr_scheduler.LRScheduler, optional
+        Made on `optimizer`; ``scheduler.step()`` is called after every step of the optimizer.
+    record : {"epoch", "step"}, default="epoch"
+        After what the parameters are recorded.
 
     Returns
     -------
@@ -112,29 +125,53 @@ def train(
     n_epochs = _arguments.count("n_epochs", n_epochs)
     batch_size = len(X) if batch_size is None else _arguments.count("batch_size", batch_size)
 
-    losses = torch.empty(n_epochs, dtype=torch.float64, device="cpu")
-    traces = {name: p.new_empty((n_epochs, *p.shape)) for name, p in model.named_parameters()}
-    for epoch in range(n_epochs):
-        total = 0.0
-        for X_batch, y_batch in zip(X.split(batch_size), y.split(batch_size), strict=True):
-            closure = partial(_gradients, model, X_batch, y_batch, optimizer, loss_fn)
-            try:
-                with _arguments.within("optimizer.step()"):
-                    loss: Any = optimizer.step(closure)
-            except ValueError:
-                _check_finite(model)  # binary_cross_entropy refuses NaN with an error of its own
-                raise
-            total += loss.item() * len(X_batch)
-        if not math.isfinite(total):
-            raise ValueError(
-                f"optimizer: the loss is {total} at epoch {epoch}; a smaller lr may help, "
-                "unless it is loss_fn(model(X), y) itself that overflows"
-            )
-        losses[epoch] = total / len(X)
-        for name, parameter in model.named_parameters():
-            traces[name][epoch] = parameter.detach()
+    if scheduler is not None and getattr(scheduler, "optimizer", None) is not optimizer:
+        raise ValueError(f"scheduler must be one of torch's made on optimizer, got {scheduler!r}")
+    every_step = _arguments.choice("record", record, ("epoch", "step")) == "step"
+
+    batches = list(zip(X.split(batch_size), y.split(batch_size), strict=True))
+    groups = [[batch] for batch in batches] if every_step else [batches]
+    losses: list[float] = []
+    traces: dict[str, list[torch.Tensor]] = {name: [] for name, _ in model.named_parameters()}
+    for _ in range(n_epochs):
+        for group in groups:
+            losses.append(_steps(model, group, optimizer, loss_fn, scheduler, len(losses)))
+            for name, parameter in model.named_parameters():
+                traces[name].append(parameter.detach().clone())
     _check_finite(model)
-    return History(losses, traces)
+    return History(
+        torch.tensor(losses, dtype=torch.float64, device="cpu"),
+        {name: torch.stack(trace) for name, trace in traces.items()},
+    )
+
+
+def _steps(
+    model: nn.Module,
+    batches: list[tuple[torch.Tensor, torch.Tensor]],
+    optimizer: Optimizer,
+    loss_fn: Loss,
+    scheduler: LRScheduler | None,
+    number: int,
+) -> float:
+    """Take a step on each batch; return the mean loss of their rows."""
+    total = 0.0
+    for X, y in batches:
+        closure = partial(_gradients, model, X, y, optimizer, loss_fn)
+        try:
+            with _arguments.within("optimizer.step()"):
+                loss: Any = optimizer.step(closure)
+        except ValueError:
+            _check_finite(model)  # binary_cross_entropy refuses NaN with an error of its own
+            raise
+        if scheduler is not None:
+            scheduler.step()
+        total += loss.item() * len(X)
+    if not math.isfinite(total):
+        raise ValueError(
+            f"optimizer: the loss is {total} at record {number}; a smaller lr may help, "
+            "unless it is loss_fn(model(X), y) itself that overflows"
+        )
+    return total / sum(len(X) for X, _ in batches)
 
 
 def _gradients(
