@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -78,6 +78,11 @@ def known(condition: torch.Tensor, *, otherwise: bool) -> bool:
         return bool(condition)
     except RuntimeError:  # under torch.func.vmap
         return otherwise
+
+
+def like(given: object, result: torch.Tensor) -> Any:
+    """Return a result as an ndarray where an ndarray was given."""
+    return result.detach().cpu().numpy() if isinstance(given, np.ndarray) else result
 
 
 def axis(name: str, value: Array) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,14 +19,13 @@ __all__ = ["least_squares_optimum", "logistic_objective", "logistic_optimum"]
 def logistic_objective(
     X: Array,
     y: Array,
-    weight: Array,
-    bias: Array,
-    weight_decay: float,
+    theta: LinearModel | Array,
+    weight_decay: float = 0.0,
     *,
     penalty: Literal["l1", "l2"] = "l2",
     decay_bias: bool = False,
-) -> torch.Tensor:
-    r"""Return the penalized logistic loss.
+) -> Any:  # Tensor or ndarray
+    r"""Return the penalized logistic loss, of one parameter vector or of many.
 
     .. math:: J = \frac1n\sum_i \log\bigl(1 + e^{-s_i(w \cdot x_i + b)}\bigr) + \lambda\,\Omega,
         \qquad s_i = 2y_i - 1
@@ -39,9 +38,9 @@ def logistic_objective(
     X : Tensor of shape (n_samples, n_features)
     y : Tensor of shape (n_samples,)
         Labels 0 and 1.
-    weight : Tensor of shape (n_features,)
-    bias : Tensor of shape () or float
-    weight_decay : float
+    theta : LinearModel, or array of shape (n_features + 1,) or (n_vectors, n_features + 1)
+        Weights, then bias.
+    weight_decay : float, default=0.0
         :math:`\lambda \ge 0`.
     penalty : {"l2", "l1"}, default="l2"
     decay_bias : bool, default=False
@@ -50,8 +49,8 @@ def logistic_objective(
 
     Returns
     -------
-    Tensor of shape ()
-        Differentiable in `weight` and `bias`.
+    Tensor of shape () or (n_vectors,)
+        Differentiable in `theta`, and of the dtype of `X`; an ndarray where `theta` is one.
 
     Raises
     ------
@@ -62,21 +61,23 @@ def logistic_objective(
     --------
     >>> from course_lib.data import two_points
     >>> from course_lib.optimum import logistic_objective
-    >>> print(f"{logistic_objective(*two_points(), [0.0, 0.0], 0.0, weight_decay=0.2):.4f}")
+    >>> print(f"{logistic_objective(*two_points(), [0.0, 0.0, 0.0], weight_decay=0.2):.4f}")
     0.6931
     """
     X, y = _arguments.samples(X, y)
-    weight = _arguments.finite("weight", weight, ndim=1).to(X)
-    _arguments.features(X, weight)
-    bias = _arguments.finite("bias", bias, ndim=0).to(X)
+    vectors = _arguments.finite("theta", theta.theta if isinstance(theta, LinearModel) else theta).to(X)
+    if vectors.ndim not in (1, 2) or vectors.shape[-1] != X.shape[1] + 1:
+        expected = f"{X.shape[1] + 1} entries, weights for X and a bias"
+        raise ValueError(f"theta must have {expected}, got shape {tuple(vectors.shape)}")
     weight_decay = _arguments.number("weight_decay", weight_decay)
     _check_penalty(penalty)
-    decayed = torch.cat([weight, bias[None]]) if _arguments.flag("decay_bias", decay_bias) else weight
-    omega = decayed.square().sum() / 2 if penalty == "l2" else decayed.abs().sum()
-    objective = weight_decay * omega - F.logsigmoid((2 * y - 1) * (X @ weight + bias)).mean()
-    reach = X.abs().max() * weight.abs().max() * len(weight)  # beyond the dtype even signs are lost
-    _arguments.finite("X times weight", reach)
-    return _arguments.finite("the objective of X, weight, bias and weight_decay", objective)
+    weights, biases = vectors[..., :-1], vectors[..., -1:]
+    decayed = vectors if _arguments.flag("decay_bias", decay_bias) else weights
+    omega = decayed.square().sum(dim=-1) / 2 if penalty == "l2" else decayed.abs().sum(dim=-1)
+    objective = weight_decay * omega - F.logsigmoid((2 * y - 1) * (weights @ X.T + biases)).mean(dim=-1)
+    reach = X.abs().max() * weights.abs().max() * X.shape[1]  # beyond the dtype even signs are lost
+    _arguments.finite("X times theta", reach)
+    return _arguments.like(theta, _arguments.finite("the objective of X, theta and weight_decay", objective))
 
 
 def logistic_optimum(

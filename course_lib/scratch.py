@@ -15,7 +15,7 @@ from course_lib._arguments import Array
 from course_lib.data import augment
 from course_lib.rules import adam, coupled, decoupled, sgd
 
-__all__ = ["linear_descent", "logistic_cost", "logistic_descent", "logistic_sweep"]
+__all__ = ["linear_descent", "logistic_descent", "logistic_sweep"]
 
 Matrix: TypeAlias = NDArray[np.floating]  # or a stack of them
 
@@ -39,7 +39,7 @@ def linear_descent(
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     reduction: Literal["mean", "sum"] = "mean",
-) -> Matrix:
+) -> Any:  # ndarray, or Tensor like X
     r"""Run linear regression with several targets, as nn.Linear, MSELoss and an optimizer of torch would.
 
     With :math:`\Theta = (W; b)`, and the rows (x, 1) of a batch and their targets in Z and Y,
@@ -97,7 +97,7 @@ def linear_descent(
 
     Returns
     -------
-    ndarray of shape (n_steps, n_features + 1, n_targets)
+    ndarray, or Tensor where `X` is one, of shape (n_steps, n_features + 1, n_targets)
         :math:`\Theta` after each step. It is computed in the dtype of `X`, float32 or float64.
 
     Raises
@@ -119,7 +119,7 @@ def linear_descent(
     >>> theta.round(4).tolist()
     [[[1.45], [0.3]]]
     """
-    given = (("X", X), ("Y", Y), ("start", start))
+    wanted, given = X, (("X", X), ("Y", Y), ("start", start))
     X, Y, start = (_arguments.finite(*item, ndim=2).detach() for item in given)
     if X.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"X must be float32 or float64, got {X.dtype}")
@@ -152,59 +152,7 @@ def linear_descent(
     path = np.stack(path)
     if state is None or not np.isfinite(path).all() or not np.isfinite(state[-1]).all():  # Adam's: a square
         raise _unbounded(lr, "X, Y, start, weight_decay or momentum")
-    return path
-
-
-def logistic_cost(
-    X: Array, y: Array, theta: Array, *, weight_decay: float = 0.0, decay_bias: bool = True
-) -> np.float64 | NDArray[np.float64]:
-    r"""Return the mean logistic loss plus the L2 penalty, for one or many parameter vectors.
-
-    .. math:: J(\theta) = \frac1n\sum_i \log\bigl(1 + e^{-z_i \cdot \theta}\bigr)
-        + \frac{\lambda}{2}\|\theta\|^2, \qquad z_i = (2y_i - 1)\,(x_i, 1)
-
-    Parameters
-    ----------
-    X : array of shape (n_samples, n_features)
-    y : array of shape (n_samples,)
-        Labels 0 and 1.
-    theta : array of shape (n_features + 1,) or (n_vectors, n_features + 1)
-        Weights, then bias: what `logistic_descent` returns.
-    weight_decay : float, default=0.0
-        :math:`\lambda \ge 0`; there is a 1/2, and nothing is multiplied by lr.
-    decay_bias : bool, default=True
-        Whether the bias is in the penalty, as it is for torch unless parameter groups keep it out.
-
-    Returns
-    -------
-    float64 or ndarray of shape (n_vectors,)
-
-    Raises
-    ------
-    ValueError, TypeError
-        If shapes do not match or an argument is out of its range.
-
-    Examples
-    --------
-    >>> from course_lib.data import two_points
-    >>> from course_lib.scratch import logistic_cost
-    >>> print(f"{logistic_cost(*two_points(), [0.0, 0.0, 0.0], weight_decay=0.2):.4f}")
-    0.6931
-    """
-    Z = _signed_rows(X, y)
-    theta = _arguments.finite("theta", theta).detach().cpu().double().numpy()
-    if theta.ndim not in (1, 2) or theta.shape[-1] != Z.shape[1]:
-        expected = f"{Z.shape[1]} entries, weights for X and bias"
-        raise ValueError(f"theta must have {expected}, got shape {theta.shape}")
-    weight_decay = _arguments.number("weight_decay", weight_decay)
-    penalized = theta if _arguments.flag("decay_bias", decay_bias) else theta[..., :-1]
-    with np.errstate(over="ignore", invalid="ignore"):
-        loss = np.logaddexp(0, -theta @ Z.T).mean(axis=-1)
-        cost: np.float64 | NDArray[np.float64] = loss + weight_decay / 2 * (penalized**2).sum(axis=-1)
-        reach = abs(Z).max() * abs(theta).max() * Z.shape[1]  # beyond float64 even signs are lost
-    if not (np.isfinite(cost).all() and np.isfinite(reach)):
-        raise ValueError("theta is too large for float64: its cost is not finite, by X or weight_decay")
-    return cost
+    return _of_kind(wanted, path)
 
 
 def logistic_descent(
@@ -217,7 +165,7 @@ def logistic_descent(
     decay_bias: bool = True,
     start: Array | None = None,
     record: Sequence[int] | None = None,
-) -> NDArray[np.float64]:
+) -> Any:  # ndarray, or Tensor like X
     r"""Run full-batch gradient descent on the logistic loss, as torch.optim.SGD would.
 
     With :math:`\theta = (w, b)`, rows :math:`z_i = s_i(x_i, 1)` and :math:`s_i = 2y_i - 1`, a step is
@@ -246,7 +194,7 @@ def logistic_descent(
 
     Returns
     -------
-    ndarray of shape (n_recorded, n_features + 1)
+    ndarray, or Tensor where `X` is one, of shape (n_recorded, n_features + 1)
         Weights, then bias, after each recorded step, float64.
 
     Raises
@@ -259,7 +207,7 @@ def logistic_descent(
     >>> from course_lib.data import two_points
     >>> from course_lib.scratch import logistic_descent
     >>> theta = logistic_descent(*two_points(), lr=1.0, n_steps=101, record=[101])
-    >>> theta.round(4).tolist()
+    >>> theta.round(decimals=4).tolist()
     [[3.4584, -0.8681, -5.1947]]
     """
     Z = _signed_rows(X, y)
@@ -295,12 +243,12 @@ def logistic_descent(
         reach = largest * np.maximum(lr * largest, abs(recorded).max()) * n_parameters
     if not np.isfinite(reach):
         raise _unbounded(lr, "X, start or weight_decay")
-    return recorded
+    return _of_kind(X, recorded)
 
 
 def logistic_sweep(
     X: Array, y: Array, weight_decays: Array, *, lr: float, n_steps: int, decay_bias: bool = True
-) -> Matrix:
+) -> Any:  # ndarray, or Tensor like X
     r"""Run `logistic_descent` from zero for many weight decays at once.
 
     The parameters of all runs are the columns of one matrix, so that a step is two matrix products. Runs
@@ -323,7 +271,7 @@ def logistic_sweep(
 
     Returns
     -------
-    ndarray of shape (n_runs, n_features + 1)
+    ndarray, or Tensor where `X` is one, of shape (n_runs, n_features + 1)
         Weights, then bias, after the last step, in the dtype of `X`.
 
     Raises
@@ -337,9 +285,10 @@ def logistic_sweep(
     >>> from course_lib.data import two_points
     >>> from course_lib.scratch import logistic_sweep
     >>> theta = logistic_sweep(*two_points(torch.float64), [0.0, 0.2], lr=1.0, n_steps=101)
-    >>> theta.round(2).tolist()
+    >>> theta.round(decimals=2).tolist()
     [[3.46, -0.87, -5.19], [0.59, -0.01, -0.62]]
     """
+    wanted = X
     X, y = _arguments.samples(X, y)
     if X.dtype == torch.bfloat16:
         raise TypeError("X must have a dtype that NumPy has, got torch.bfloat16")
@@ -366,7 +315,12 @@ def logistic_sweep(
     largest = Z.abs().max()  # beyond its dtype even the sign of a row times theta is lost
     if not torch.isfinite(largest * torch.maximum(lr * largest, theta.abs().max()) * len(theta)):
         raise _unbounded(lr, "X or weight_decays")
-    return theta.T.contiguous().cpu().numpy()
+    return _of_kind(wanted, theta.T.contiguous().cpu().numpy())
+
+
+def _of_kind(wanted: Array, result: Matrix) -> Any:
+    """Return a result as a tensor where a tensor was given."""
+    return torch.from_numpy(result).to(wanted.device) if isinstance(wanted, torch.Tensor) else result
 
 
 def _unbounded(lr: float, others: str) -> ValueError:

@@ -94,9 +94,11 @@ def table(formats: Any, rows: Any = None, *, caption: str = "") -> Table:
         raise TypeError(f"rows must be an iterable of sequences, got {rows!r}")
     if not isinstance(caption, str):
         raise TypeError(f"caption must be a string, got {caption!r}")
+    if not formats:
+        raise ValueError("formats must not be empty")
     cells = tuple(_row(formats, row) for row in rows)
-    if not formats or not cells:
-        raise ValueError(f"{'rows' if formats else 'formats'} must not be empty")
+    if not cells:
+        raise ValueError("rows must not be empty")
     return Table(tuple(formats), cells, caption)
 
 

@@ -135,7 +135,7 @@ def train(
     traces: dict[str, list[torch.Tensor]] = {name: [] for name, _ in model.named_parameters()}
     for _ in range(n_epochs):
         for group in groups:
-            losses.append(_steps(model, group, optimizer, loss_fn, scheduler, len(losses)))
+            losses.append(_steps(model, group, optimizer, loss_fn, scheduler, f"{record} {len(losses)}"))
             for name, parameter in model.named_parameters():
                 traces[name].append(parameter.detach().clone())
     _check_finite(model)
@@ -151,7 +151,7 @@ def _steps(
     optimizer: Optimizer,
     loss_fn: Loss,
     scheduler: LRScheduler | None,
-    number: int,
+    place: str,
 ) -> float:
     """Take a step on each batch; return the mean loss of their rows."""
     total = 0.0
@@ -168,7 +168,7 @@ def _steps(
         total += loss.item() * len(X)
     if not math.isfinite(total):
         raise ValueError(
-            f"optimizer: the loss is {total} at record {number}; a smaller lr may help, "
+            f"optimizer: the loss is {total} at {place}; a smaller lr may help, "
             "unless it is loss_fn(model(X), y) itself that overflows"
         )
     return total / sum(len(X) for X, _ in batches)

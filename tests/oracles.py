@@ -287,11 +287,22 @@ def _rows(X, y):
 
 
 @oracle("optimum.logistic_objective")
-def _(result, X, y, weight, bias, weight_decay, penalty, decay_bias):
-    theta = np.append(exact(weight), exact(bias))
-    decayed = theta if decay_bias else theta[:-1]
-    omega = (decayed**2).sum() / 2 if penalty == "l2" else abs(decayed).sum()
-    yield result, softplus(-_rows(X, y) @ theta).mean() + exact(weight_decay) * omega
+def _(result, X, y, theta, weight_decay, penalty, decay_bias):
+    theta = exact(theta)
+    decayed = theta if decay_bias else theta[..., :-1]
+    omega = (decayed**2).sum(axis=-1) / 2 if penalty == "l2" else abs(decayed).sum(axis=-1)
+    loss = softplus(-theta @ _rows(X, y).T).mean(axis=-1)
+    yield result, loss + exact(weight_decay) * omega
+
+
+@oracle("optimum.least_squares_optimum")
+def _(result, X, y, weight_decay, decay_bias):
+    """The slopes of the loss and of the penalty cancel."""
+    X, y, theta = exact(X), exact(y), np.append(*map(exact, result))
+    rows = np.column_stack([X, np.full(len(X), exact(1))])
+    decay = np.array([exact(weight_decay)] * X.shape[1] + [exact(weight_decay) * decay_bias])
+    terms = np.concatenate([2 * rows * (rows @ theta - y)[:, None] / len(X), [decay * theta]])
+    yield abs(terms.sum(axis=0)) / (abs(terms).sum(axis=0) + exact(1e-300)), 0 * theta
 
 
 @oracle("optimum.logistic_optimum")
@@ -377,14 +388,6 @@ def _direction(gradient, state, optimizer, momentum, dampening, nesterov, betas,
     return (t, m, s), m / (1 - beta1**t) / (sqrt(s / (1 - beta2**t)) + exact(eps))
 
 
-@oracle("scratch.logistic_cost")
-def _(result, X, y, theta, weight_decay, decay_bias):
-    theta = exact(theta)
-    decayed = theta if decay_bias else theta[..., :-1]
-    loss = softplus(-theta @ _rows(X, y).T).mean(axis=-1)
-    yield result, loss + exact(weight_decay) / 2 * (decayed**2).sum(axis=-1)
-
-
 def _logistic_path(X, y, lr, n_steps, weight_decay, decay_bias, theta):
     rows, lr = _rows(X, y), exact(lr)
     decay = np.array([exact(weight_decay)] * len(theta))
@@ -411,14 +414,15 @@ def _(result, X, y, weight_decays, lr, n_steps, decay_bias):
 
 
 @oracle("tables.table")
-def _(result, rows):
-    cells = [*map(str, rows[0]), *(str(value) for row in rows for value in row.values())]
-    assert result.split() == " ".join(cells).split()
+def _(result, formats, rows, caption):
+    layouts = list(formats.values())
+    cells = [layout.format(value) for row in rows for layout, value in zip(layouts, row, strict=True)]
+    assert str(result).split() == " ".join([*formats, *cells]).split()
     return ()
 
 
 @oracle("training.train")
-def _(result, model, X, y, optimizer, loss_fn, n_epochs, batch_size):
+def _(result, model, X, y, optimizer, loss_fn, n_epochs, batch_size, scheduler, record):
     """The same in plain torch, with labels as numbers."""
     X, y = (v if isinstance(v, torch.Tensor) else torch.from_numpy(np.array(v, float)) for v in (X, y))
     X, y = (v if v.is_floating_point() else v.to(next(model.parameters())) for v in (X, y))

@@ -26,7 +26,7 @@ from course_lib.optimum import logistic_objective, logistic_optimum
 from course_lib.penalties import l1_penalty, l2_penalty, soft_threshold
 from course_lib.plotting import boundaries, contours, curves
 from course_lib.report import coast
-from course_lib.scratch import logistic_cost, logistic_descent, logistic_sweep
+from course_lib.scratch import logistic_descent, logistic_sweep
 from course_lib.training import train
 
 X, y = two_points(torch.float64)
@@ -118,7 +118,7 @@ def test_a_boundary_does_not_depend_on_the_length_of_its_weight(size):
 
 def test_an_objective_that_overflows_is_refused():
     with pytest.raises(ValueError, match="weight"):
-        logistic_objective(X, y, [1e200, 0.0], 0.0, weight_decay=1.0)
+        logistic_objective(X, y, [1e200, 0.0, 0.0], weight_decay=1.0)
 
 
 @pytest.mark.parametrize("weight_decay", [1e-300, 1e-100, 1e100, 1e300])
@@ -352,8 +352,10 @@ def test_penalties_of_tiny_and_of_huge_numbers(size):
 @pytest.mark.parametrize("theta", [[1e200, 0.0, 0.0], [1e308, 1e308, 0.0], [[0.0] * 3, [0.0, 0.0, 1e200]]])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_a_cost_beyond_float64_is_refused_without_a_warning(theta, weight_decay):
-    with pytest.raises(ValueError, match="theta is too large for float64"):
-        logistic_cost(X, y, theta, weight_decay=weight_decay)
+    with pytest.raises(
+        ValueError, match=r"^(X times theta|the objective of X, theta and weight_decay) must be finite"
+    ):
+        logistic_objective(X, y, theta, weight_decay=weight_decay, decay_bias=True)
 
 
 def test_a_sweep_that_overflows_is_refused_without_a_warning():
@@ -374,7 +376,7 @@ def test_what_carries_a_gradient_may_be_swept_and_mapped():
     points = X.clone().requires_grad_()
     decays = torch.tensor([0.1], dtype=torch.float64, requires_grad=True)
     theta = logistic_sweep(points, y, decays, lr=1.0, n_steps=3)
-    logistic_cost(points, y, torch.from_numpy(theta).requires_grad_())
+    logistic_objective(points, y, theta.requires_grad_())
     axis = torch.linspace(0, 1, 3, requires_grad=True)
     ax = contours(axis, axis, axis * axis[:, None], {"a": points}, **NAMES)
     assert ax.lines[0].get_label() == "a"

@@ -7,9 +7,13 @@ from torch.autograd import gradcheck
 
 from course_lib.data import augment
 from course_lib.geometry import angle, angle_between, bisector, signed_distance
-from course_lib.models import Perceptron
+from course_lib.models import LinearModel, Perceptron
 from course_lib.optimum import logistic_objective
 from course_lib.penalties import l1_penalty, l2_penalty, soft_threshold
+
+
+def objective(weight, bias, **options):
+    return logistic_objective(X, Y, LinearModel(weight, bias), 0.3, **options)
 
 
 def drawn(*shape, seed=0):
@@ -36,9 +40,15 @@ def probabilities(X, weight, bias):
         (lambda p, q: l1_penalty([p, q], 0.3), [drawn(4, 2), drawn(3, seed=1)]),
         (lambda p, q: l2_penalty([p, q], 0.3), [drawn(4, 2), drawn(3, seed=1)]),
         (lambda x: soft_threshold(x, 0.5), [drawn(20)]),
-        (lambda w, b: logistic_objective(X, Y, w, b, 0.3), [drawn(3), drawn(seed=1)]),
-        (lambda w, b: logistic_objective(X, Y, w, b, 0.3, penalty="l1"), [drawn(3), drawn(seed=1)]),
-        (lambda w, b: logistic_objective(X, Y, w, b, 0.3, decay_bias=True), [drawn(3), drawn(seed=1)]),
+        (objective, [drawn(3), drawn(seed=1)]),
+        (
+            lambda w, b: objective(w, b, penalty="l1"),
+            [drawn(3), drawn(seed=1)],
+        ),
+        (
+            lambda w, b: objective(w, b, decay_bias=True),
+            [drawn(3), drawn(seed=1)],
+        ),
         (probabilities, [drawn(6, 3), drawn(1, 3, seed=1), drawn(1, seed=2)]),
     ],
 )
@@ -57,7 +67,7 @@ def test_the_gradient_of_an_angle_is_finite_where_it_has_a_kink(degrees):
 
 def test_second_derivatives_flow_too():
     weight, bias = drawn(3), drawn(seed=1)
-    assert torch.autograd.gradgradcheck(lambda w, b: logistic_objective(X, Y, w, b, 0.3), [weight, bias])
+    assert torch.autograd.gradgradcheck(lambda w, b: objective(w, b), [weight, bias])
     assert torch.autograd.gradgradcheck(lambda w: l2_penalty(w, 0.3), [weight])
 
 

@@ -67,12 +67,12 @@ VARIANTS = {
         {"norm": 1, "nesterov": False},
         {"decay_times_lr": False, "momentum": 0.0, "nesterov": False},
     ],
+    "optimum.least_squares_optimum": [{"decay_bias": False}],
     "optimum.logistic_objective": [{"penalty": "l1", "decay_bias": True}],
     "optimum.logistic_optimum": [{"penalty": "l2"}, {"penalty": "l2", "decay_bias": True}],
     "penalties.l1_penalty": [{"weight_decay": 0.0}],
     "penalties.l2_penalty": [{"weight_decay": 0.0}],
     "scratch.linear_descent": [{"optimizer": "AdamW", "momentum": 0.0, "nesterov": False}],
-    "scratch.logistic_cost": [{"decay_bias": False}],
     "scratch.logistic_descent": [{"decay_bias": False}],
     "training.train": [{"loss_fn": F.mse_loss}, {"loss_fn": squares}],
 }

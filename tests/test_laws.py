@@ -19,6 +19,7 @@ from course_lib.geometry import (
 )
 from course_lib.landscape import descent_paths, loss_grid
 from course_lib.metrics import mape, ulp_distance
+from course_lib.models import LinearModel
 from course_lib.optimizers import SGDW, ProximalSGD
 from course_lib.optimum import logistic_objective, logistic_optimum
 from course_lib.penalties import l1_penalty, l2_penalty, soft_threshold
@@ -241,7 +242,7 @@ def test_the_logistic_objective_is_convex_and_its_optimum_below_all(
 
     def objective(weight, bias):
         options = {"penalty": penalty, "decay_bias": decay_bias}
-        return logistic_objective(X, y, weight, bias, weight_decay, **options).item()
+        return logistic_objective(X, y, LinearModel(weight, bias), weight_decay, **options).item()
 
     (u, v), (a, b) = 2 * drawn(seed + 2, 2, 3), 2 * drawn(seed + 3, 2)
     chord = share * objective(u, a) + (1 - share) * objective(v, b)
@@ -280,7 +281,7 @@ def test_descent_with_sgd_is_linear_in_targets_and_start(
     def path(Y, start):
         schedule = {"lr": 0.05, "n_epochs": 3, "batch_size": batch_size}
         decay = {"weight_decay": weight_decay, "decay_bias": decay_bias}
-        return torch.from_numpy(linear_descent(X, Y, start, **schedule, **decay, **settings))
+        return linear_descent(X, Y, start, **schedule, **decay, **settings)
 
     mixed = path(first * Y[0] + second * Y[1], first * starts[0] + second * starts[1])
     assert_near(mixed, first * path(Y[0], starts[0]) + second * path(Y[1], starts[1]))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.models import Perceptron
+from course_lib.models import LinearModel, Perceptron
 
 
 @pytest.mark.parametrize("n_features", [1, 2, 7])
@@ -64,3 +64,59 @@ def test_forward_is_the_sigmoid_of_the_linear_layer_one_number_a_row(n_samples):
     X = torch.randn(n_samples, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     z = (X * model.linear.weight.detach()).sum(dim=1) + model.linear.bias.item()
     torch.testing.assert_close(model(X).detach(), 1 / (1 + torch.exp(-z)), rtol=0, atol=1e-15)
+
+
+THETA = torch.tensor([0.8, 0.4, -2.2], dtype=torch.float64)
+POINTS = torch.tensor([[3.0, 2.0], [1.0, 1.0], [0.0, -1.0]], dtype=torch.float64)
+
+
+def test_a_linear_model_is_a_pair_and_a_vector():
+    model = LinearModel.of(THETA)
+    weight, bias = model
+    assert torch.equal(weight, THETA[:2])
+    assert torch.equal(bias, THETA[2])
+    assert torch.equal(model.theta, THETA)
+    assert LinearModel.of([1, 2]).theta.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_linear_model_says_what_the_perceptron_says(dtype):
+    perceptron = Perceptron(3, seed=4, dtype=dtype)
+    X = torch.randn(5, 3, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    for source in (perceptron, perceptron.linear):
+        model = LinearModel.of(source)
+        torch.testing.assert_close(model.probability(X), perceptron(X).detach())
+        torch.testing.assert_close(model.output(X), perceptron.linear(X)[:, 0].detach())
+        assert not model.weight.requires_grad
+    with torch.no_grad():
+        perceptron.linear.weight.zero_()
+    assert model.weight.all(), "a copy"
+
+
+def test_a_linear_model_of_several_outputs():
+    model = LinearModel(torch.eye(2, 3), torch.tensor([1.0, 2.0, 3.0]))
+    assert model.output([[1.0, 2.0]]).tolist() == [[2.0, 4.0, 3.0]]
+    assert model.theta.shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        (torch.nn.Linear(2, 3), ValueError),
+        (torch.nn.Linear(2, 1, bias=False), ValueError),
+        (torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)), ValueError),
+        ([1.0], ValueError),
+        ([[1.0, 2.0]], ValueError),
+        ([1.0, float("nan")], ValueError),
+        ("theta", TypeError),
+    ],
+)
+def test_what_is_no_linear_model_is_refused(source, error):
+    with pytest.raises(error, match=r"^source must "):
+        LinearModel.of(source)
+
+
+@pytest.mark.parametrize("X", [[[1.0]], [1.0, 2.0], [[1.0, float("inf")]]])
+def test_rows_that_a_linear_model_cannot_take_are_refused(X):
+    with pytest.raises(ValueError, match=r"\bX\b"):
+        LinearModel.of(THETA).output(X)

@@ -1,14 +1,17 @@
 from math import exp, log, log1p
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_breast_cancer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from course_lib import _solvers
 from course_lib.data import augment, separable, two_points
-from course_lib.optimum import logistic_objective, logistic_optimum
+from course_lib.models import LinearModel
+from course_lib.optimum import least_squares_optimum, logistic_objective, logistic_optimum
+from course_lib.penalties import l2_penalty
 
 X2, Y2 = two_points(torch.float64)
 KNOWN_WITH_BIAS_DECAYED = [
@@ -33,8 +36,12 @@ def slopes(X, y, weight, bias, weight_decay=0.0, **options):
     """Return the gradient of the objective by autograd: that of the weights, and that of the bias."""
     weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
     return torch.autograd.grad(
-        logistic_objective(X, y, weight, bias, weight_decay, **options), (weight, bias)
+        logistic_objective(X, y, LinearModel(weight, bias), weight_decay, **options), (weight, bias)
     )
+
+
+def model(weight, bias):
+    return LinearModel(torch.as_tensor(weight, dtype=torch.float64), torch.tensor(bias, dtype=torch.float64))
 
 
 def assert_near(found, expected, atol=1e-12):
@@ -56,7 +63,7 @@ def test_objective_without_decay_is_cross_entropy():
     X, y = noisy()
     weight = torch.tensor([0.3, -1.0, 2.0, 0.1], dtype=torch.float64)
     for penalty in ("l1", "l2"):
-        found = logistic_objective(X, y, weight, 0.7, 0.0, penalty=penalty)
+        found = logistic_objective(X, y, model(weight, 0.7), 0.0, penalty=penalty)
         assert_near(found, F.binary_cross_entropy(torch.sigmoid(X @ weight + 0.7), y), atol=1e-13)
 
 
@@ -68,26 +75,26 @@ def test_objective_adds_lambda_times_the_penalty(penalty, decay_bias, omega):
     """weight = (3, -4) and bias = -2: half of 25, half of 29, 7 and 9."""
     weight = torch.tensor([3.0, -4.0], dtype=torch.float64)
     options = {"penalty": penalty, "decay_bias": decay_bias}
-    plain = logistic_objective(X2, Y2, weight, -2.0, 0.0, **options)
-    assert_near(logistic_objective(X2, Y2, weight, -2.0, 0.3, **options) - plain, 0.3 * omega)
+    plain = logistic_objective(X2, Y2, model(weight, -2.0), 0.0, **options)
+    assert_near(logistic_objective(X2, Y2, model(weight, -2.0), 0.3, **options) - plain, 0.3 * omega)
 
 
 def test_objective_penalizes_weights_only_and_by_l2_unless_told():
     weight = torch.tensor([3.0, -4.0], dtype=torch.float64)
-    explicit = logistic_objective(X2, Y2, weight, -2.0, 0.3, penalty="l2", decay_bias=False)
-    assert torch.equal(logistic_objective(X2, Y2, weight, -2.0, 0.3), explicit)
+    explicit = logistic_objective(X2, Y2, model(weight, -2.0), 0.3, penalty="l2", decay_bias=False)
+    assert torch.equal(logistic_objective(X2, Y2, model(weight, -2.0), 0.3), explicit)
 
 
 def test_objective_is_finite_where_the_sigmoid_saturates():
     weight = torch.tensor([1000.0, 0.0], dtype=torch.float64)
-    assert_near(logistic_objective(X2, Y2, weight, 0.0, 0.0), 500.0)
-    assert_near(logistic_objective(X2, 1 - Y2, weight, 0.0, 0.0), 1500.0)
+    assert_near(logistic_objective(X2, Y2, model(weight, 0.0), 0.0), 500.0)
+    assert_near(logistic_objective(X2, 1 - Y2, model(weight, 0.0), 0.0), 1500.0)
 
 
 @pytest.mark.parametrize("margin", [-50.0, -25.0, -20.5, 0.0, 20.5, 25.0])
 def test_objective_is_exact_where_torchs_softplus_is_not(margin):
     """Beyond 20 softplus(x) is x for torch, which at 20.5 is off by 1e-9."""
-    found = logistic_objective([[margin]], [1], [1.0], 0.0, 0.0).item()
+    found = logistic_objective([[margin]], [1], [1.0, 0.0], 0.0).item()
     assert found == pytest.approx(max(-margin, 0.0) + log1p(exp(-abs(margin))), rel=1e-15, abs=0)
 
 
@@ -98,7 +105,7 @@ def test_objective_is_differentiable_in_weight_and_bias():
     for penalty in ("l1", "l2"):
         assert torch.autograd.gradcheck(
             lambda w, b, penalty=penalty: logistic_objective(
-                X, y, w, b, 0.3, penalty=penalty, decay_bias=True
+                X, y, LinearModel(w, b), 0.3, penalty=penalty, decay_bias=True
             ),
             (weight, bias),
         )
@@ -175,11 +182,11 @@ def test_l1_optimum_is_that_of_scikit_learn_and_not_worse(weight_decay):
     X, y = noisy()
     C = 1 / (len(X) * weight_decay)
     l1 = {"penalty": "l1"} if LogisticRegression().penalty == "l2" else {"l1_ratio": 1.0}  # new in 1.8
-    model = LogisticRegression(**l1, C=C, solver="saga", tol=1e-10, max_iter=20_000, random_state=0)
-    model.fit(X, y)
-    theirs = torch.tensor(model.coef_[0]), torch.tensor(model.intercept_[0])
+    fit = LogisticRegression(**l1, C=C, solver="saga", tol=1e-10, max_iter=20_000, random_state=0)
+    fit.fit(X, y)
+    theirs = LinearModel(torch.tensor(fit.coef_[0]), torch.tensor(fit.intercept_[0]))
     ours = logistic_optimum(X, y, weight_decay, penalty="l1")
-    values = [logistic_objective(X, y, *theta, weight_decay, penalty="l1") for theta in (ours, theirs)]
+    values = [logistic_objective(X, y, theta, weight_decay, penalty="l1") for theta in (ours, theirs)]
     assert values[0] <= values[1] + 1e-14
     assert_near(ours[0], theirs[0], atol=1e-7)
     assert_near(ours[1], theirs[1], atol=1e-7)
@@ -236,10 +243,10 @@ def test_optimum_penalizes_weights_only_and_by_l2_unless_told():
 def test_optimum_of_separable_data_is_found_too(penalty):
     X, y = separable(30, 3, seed=1)
     weight, bias = logistic_optimum(X, y, 1e-3, penalty=penalty)
-    best = logistic_objective(X, y, weight, bias, 1e-3, penalty=penalty)
+    best = logistic_objective(X, y, LinearModel(weight, bias), 1e-3, penalty=penalty)
     directions = torch.randn(50, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for step in 1e-3 * directions:
-        assert logistic_objective(X, y, weight + step[:3], bias + step[3], 1e-3, penalty=penalty) > best
+        assert logistic_objective(X, y, torch.cat([weight, bias[None]]) + step, 1e-3, penalty=penalty) > best
 
 
 @pytest.mark.parametrize("penalty", ["l1", "l2"])
@@ -309,23 +316,25 @@ def test_a_lambda_beyond_float64_is_refused(penalty):
 def test_objective_of_a_classifier_in_another_dtype():
     X, y = noisy()
     weight, bias = torch.tensor([0.5, -1.0, 2.0, 0.25]), torch.tensor(0.75)
-    expected = logistic_objective(X, y, weight.double(), bias.double(), 0.1, decay_bias=True)
-    assert torch.equal(logistic_objective(X, y, weight, bias, 0.1, decay_bias=True), expected)
-    found = logistic_objective(X.float(), y, weight.double(), bias.double(), 0.1, decay_bias=True)
+    expected = logistic_objective(X, y, LinearModel(weight.double(), bias.double()), 0.1, decay_bias=True)
+    assert torch.equal(logistic_objective(X, y, LinearModel(weight, bias), 0.1, decay_bias=True), expected)
+    found = logistic_objective(
+        X.float(), y, LinearModel(weight.double(), bias.double()), 0.1, decay_bias=True
+    )
     torch.testing.assert_close(found, expected.float())
 
 
 @pytest.mark.parametrize(
     ("weight", "weight_decay", "name"),
     [
-        ([1.0, 1.0, 1.0], 0.1, "X times weight"),  # whose sum is 0
-        ([0.5, 0.5, 0.5], 1.5e308, "the objective of X, weight, bias and weight_decay"),
+        ([1.0, 1.0, 1.0], 0.1, "X times theta"),  # whose sum is 0
+        ([0.5, 0.5, 0.5], 1.5e308, "the objective of X, theta and weight_decay"),
     ],
 )
 def test_an_objective_beyond_the_floats_is_refused_by_name(weight, weight_decay, name):
     X = [[1e308, -1e308, 0.0], [0.0, 0.0, 1.0]]
     with pytest.raises(ValueError, match=f"^{name} must be finite, got NaN or infinity$"):
-        logistic_objective(X, [0, 1], weight, 0.0, weight_decay, penalty="l1")
+        logistic_objective(X, [0, 1], model(weight, 0.0), weight_decay, penalty="l1")
 
 
 def worst_excess(X, y, weight, bias, lam, penalty, decay_bias):
@@ -356,7 +365,7 @@ def test_l1_optimum_of_data_that_nobody_scaled(C, n_zeros, lowest):
     lam = 1 / (C * len(X))
     weight, bias = logistic_optimum(X, y, lam, penalty="l1")
     assert (weight == 0).sum() == n_zeros
-    value = logistic_objective(X, y, weight, bias, lam, penalty="l1").item()
+    value = logistic_objective(X, y, LinearModel(weight, bias), lam, penalty="l1").item()
     assert value == pytest.approx(lowest, rel=5e-12)
     assert worst_excess(X, y, weight, bias, lam, "l1", decay_bias=False) < 1e-11
 
@@ -467,3 +476,70 @@ def test_a_lambda_too_small_for_float64_is_named_beside_the_size_of_the_data():
     message = r"^weight_decay is too small beside this data for float64, got 1e-310 and X of size 3$"
     with pytest.raises(ValueError, match=message):
         logistic_optimum(X2, Y2, 1e-310)
+
+
+@pytest.mark.parametrize("options", [{}, {"decay_bias": True}, {"penalty": "l1"}])
+def test_the_objective_of_many_vectors_is_that_of_each_and_of_their_kind(options):
+    X, y = noisy()
+    thetas = torch.randn(7, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    found = logistic_objective(X, y, thetas, 0.1, **options)
+    each = [logistic_objective(X, y, LinearModel.of(theta), 0.1, **options) for theta in thetas]
+    assert_near(found, torch.stack(each), atol=1e-15)
+    assert logistic_objective(X, y, thetas[:1], 0.1, **options).shape == (1,)
+    array = logistic_objective(X, y, thetas.numpy(), 0.1, **options)
+    assert isinstance(array, np.ndarray)
+    np.testing.assert_array_equal(array, found.numpy())
+
+
+def test_the_objective_does_not_decay_unless_told():
+    X, y = noisy()
+    assert torch.equal(logistic_objective(X, y, [1.0] * 5), logistic_objective(X, y, [1.0] * 5, 0.0))
+
+
+@pytest.mark.parametrize(("size", "weight"), [(1e308, 1.0), (1e200, 1e150)])
+def test_an_objective_whose_signs_are_lost_is_refused(size, weight):
+    """Although the sum that overflows on the way is 0."""
+    with pytest.raises(ValueError, match=r"^X times theta must be finite"):
+        logistic_objective([[size, size]], [1], [weight, -weight, 0.0])
+
+
+ROWS = torch.randn(30, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("n_outputs", [None, 1, 3])
+@pytest.mark.parametrize("decay_bias", [False, True])
+@pytest.mark.parametrize("weight_decay", [0.0, 1e-6, 0.3, 50.0])
+def test_least_squares_rest_where_descent_and_ridge_do(n_outputs, decay_bias, weight_decay):
+    shape = (30,) if n_outputs is None else (30, n_outputs)
+    y = (
+        2
+        + ROWS @ torch.ones(4, *shape[1:]).double()
+        + torch.randn(shape, generator=torch.Generator().manual_seed(2))
+    )
+    found = least_squares_optimum(ROWS, y, weight_decay, decay_bias=decay_bias)
+    weight, bias = (part.clone().requires_grad_() for part in found)
+    decayed = [weight, bias] if decay_bias else [weight]
+    loss = F.mse_loss(ROWS @ weight + bias, y) + l2_penalty(decayed, weight_decay)
+    for slope in torch.autograd.grad(loss, (weight, bias)):
+        assert_near(slope, torch.zeros_like(slope), atol=1e-13)
+    if not decay_bias and weight_decay:
+        ridge = Ridge(alpha=weight_decay * y.numel() / 2).fit(ROWS, y)
+        assert_near(found.weight, ridge.coef_.T.reshape(found.weight.shape), atol=1e-10)
+        assert_near(found.bias, ridge.intercept_, atol=1e-10)
+
+
+def test_of_many_least_squares_the_shortest_is_found():
+    X = torch.tensor([[1.0, 1.0, 0.0], [2.0, 2.0, 0.0], [4.0, 4.0, 0.0]])
+    weight, bias = least_squares_optimum(X, [1.0, 2.0, 4.0])
+    assert_near(weight.double(), [0.5, 0.5, 0.0], atol=1e-6)
+    assert_near(bias.double(), 0.0, atol=1e-6)
+    assert weight.dtype == torch.float32
+
+
+def test_least_squares_do_not_decay_unless_told_and_then_the_weights_alone():
+    y = ROWS[:, 0] + 3
+    plain, none = least_squares_optimum(ROWS, y), least_squares_optimum(ROWS, y, 0.0, decay_bias=False)
+    assert torch.equal(plain.theta, none.theta)
+    weights_alone = least_squares_optimum(ROWS, y, 5.0)
+    assert torch.equal(weights_alone.theta, least_squares_optimum(ROWS, y, 5.0, decay_bias=False).theta)
+    assert least_squares_optimum(ROWS, y, 5.0, decay_bias=True).bias < 0.7 * weights_alone.bias

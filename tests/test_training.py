@@ -360,3 +360,62 @@ def test_a_history_is_saved_as_tensors_that_torch_loads_by_default():
     assert torch.equal(loaded.loss, history.loss)
     assert list(loaded.parameters) == list(history.parameters)
     assert all(torch.equal(loaded[name], path) for name, path in history.parameters.items())
+
+
+def trained(**options):
+    model = nn.Linear(2, 1)
+    with torch.no_grad():
+        model.weight.fill_(0.1), model.bias.fill_(0.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.5)
+    schedule = options.pop("schedule", None)
+    if schedule:
+        options["scheduler"] = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
+    rows = X_NOISY, Y_NOISY[:, None]
+    history = train(model, *rows, optimizer, loss_fn=F.mse_loss, n_epochs=3, batch_size=4, **options)
+    return history, optimizer
+
+
+def test_every_step_is_recorded_and_every_last_step_of_an_epoch_is_the_epochs():
+    steps, epochs = trained(record="step")[0], trained(record="epoch")[0]
+    assert len(steps.loss) == 9
+    assert all(torch.equal(steps[name][2::3], epochs[name]) for name in ("weight", "bias"))
+    shares = torch.tensor([4.0, 4.0, 2.0], dtype=torch.float64) / 10
+    torch.testing.assert_close(steps.loss.reshape(3, 3) @ shares, epochs.loss)
+    torch.testing.assert_close(epochs.loss, trained()[0].loss, rtol=0, atol=0)
+
+
+def test_theta_is_all_parameters_of_a_record_in_their_order():
+    history = trained(record="step")[0]
+    assert history.theta.shape == (9, 3)
+    assert torch.equal(history.theta, torch.cat([history["weight"][:, 0], history["bias"]], dim=1))
+
+
+def test_a_scheduler_is_stepped_after_every_step():
+    found, optimizer = trained(schedule=lambda step: 0.5**step, record="step")
+    assert optimizer.param_groups[0]["lr"] == 0.2 * 0.5**9
+    model = nn.Linear(2, 1)
+    with torch.no_grad():
+        model.weight.fill_(0.1), model.bias.fill_(0.0)
+    by_hand = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.5)
+    for step in range(9):
+        rows = slice(step % 3 * 4, step % 3 * 4 + 4)
+        by_hand.param_groups[0]["lr"] = 0.2 * 0.5**step
+        by_hand.zero_grad()
+        F.mse_loss(model(X_NOISY[rows]), Y_NOISY[rows, None]).backward()
+        by_hand.step()
+    assert torch.equal(found.theta[-1, :2], model.weight[0].detach())
+
+
+def test_a_scheduler_of_another_optimizer_is_refused():
+    model = nn.Linear(2, 1)
+    optimizer, other = (torch.optim.SGD(model.parameters(), lr=0.1) for _ in range(2))
+    for scheduler in (torch.optim.lr_scheduler.ConstantLR(other), lambda step: 1.0, "cosine"):
+        with pytest.raises(ValueError, match=r"^scheduler must be one of torch's made on optimizer"):
+            train(model, X_NOISY, Y_NOISY[:, None], optimizer, loss_fn=F.mse_loss, scheduler=scheduler)
+
+
+def test_a_loss_that_is_not_finite_is_named_by_its_step():
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e30)
+    with pytest.raises(ValueError, match=r"^optimizer: the loss is (inf|nan) at step 1;"):
+        train(model, X_NOISY, Y_NOISY[:, None], optimizer, loss_fn=F.mse_loss, batch_size=5, record="step")

@@ -29,7 +29,8 @@ def classifier():
 def training():
     model = Perceptron(dtype=torch.float64)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    return {"model": model, "optimizer": optimizer, "n_epochs": 2, "batch_size": 2, **points()}
+    settings = {"n_epochs": 2, "batch_size": 2, "scheduler": None, "record": "step"}
+    return {"model": model, "optimizer": optimizer, **settings, **points()}
 
 
 def history(n_epochs=5):
@@ -48,6 +49,8 @@ DATA = {
     "parity.TOLERANCE",
     "groups.Reason",
     "training.History",
+    "tables.Table",
+    "models.LinearModel",
 }
 # They check nothing, as their module says: those do that are made of them.
 UNCHECKED = {"rules.adam", "rules.coupled", "rules.decoupled", "rules.proximal", "rules.sgd"}
@@ -131,7 +134,13 @@ VALID = {
         "n_steps": 2,
         "gradient": "zero",
     },
-    "optimum.logistic_objective": lambda: {**points(), **classifier(), "weight_decay": 0.1, "penalty": "l2"},
+    "optimum.least_squares_optimum": lambda: {**points(), "weight_decay": 0.1, "decay_bias": True},
+    "optimum.logistic_objective": lambda: {
+        **points(),
+        "theta": torch.ones(2, 3, dtype=torch.float64),
+        "weight_decay": 0.1,
+        "penalty": "l2",
+    },
     "optimum.logistic_optimum": lambda: {**points(), "weight_decay": 0.1, "penalty": "l1"},
     "distributed.data_parallel": lambda: {
         "model": Perceptron(dtype=torch.float64),
@@ -241,7 +250,6 @@ VALID = {
         "eps": 1e-8,
         "reduction": "mean",
     },
-    "scratch.logistic_cost": lambda: {**points(), "theta": torch.ones(2, 3), "weight_decay": 0.1},
     "scratch.logistic_descent": lambda: {
         **points(),
         "lr": 0.1,
@@ -257,6 +265,9 @@ VALID = {
         "n_steps": 3,
         "decay_bias": False,
     },
-    "tables.table": lambda: {"rows": [{"lambda": 0.1, "angle": 2.0}, {"lambda": 0.2, "angle": 3.0}]},
+    "tables.table": lambda: {
+        "formats": {"lambda": "{}", "angle": "{:.2f}"},
+        "rows": [(0.1, 2.0), (0.2, 3.0)],
+    },
     "training.train": training,
 }

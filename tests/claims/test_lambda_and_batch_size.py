@@ -15,9 +15,9 @@ from torch.nn.utils import parameters_to_vector
 from course_lib.data import augment
 from course_lib.distributed import data_parallel
 from course_lib.models import Perceptron
-from course_lib.optimum import logistic_optimum
+from course_lib.optimum import logistic_objective, logistic_optimum
 from course_lib.report import coast
-from course_lib.scratch import logistic_cost, logistic_descent, logistic_sweep
+from course_lib.scratch import logistic_descent, logistic_sweep
 from course_lib.training import train
 
 M, LR, LAM = 1096, 0.05, 0.1
@@ -93,7 +93,7 @@ def test_lambda_over_m():
     posted, in_torch = posted_program(1000), torch_path(1000)
     assert (posted - in_torch).abs().max() > 0.1
     assert_equal(torch_path(1000, weight_decay=LAM / M), posted)
-    assert_equal(torch.from_numpy(logistic_descent(X, y, lr=LR, n_steps=1000, weight_decay=LAM)), in_torch)
+    assert_equal(logistic_descent(X, y, lr=LR, n_steps=1000, weight_decay=LAM), in_torch)
 
 
 def test_one_step():
@@ -132,8 +132,8 @@ def test_reported_cost():
         start = posted_program(1000, X_one, y_one)[-1]
         path = logistic_descent(X_one, y_one, lr=LR, n_steps=300, weight_decay=LAM, start=start)
         path = np.vstack([start, path])
-        assert (np.diff(logistic_cost(X_one, y_one, path)) > 0).all()
-        assert (np.diff(logistic_cost(X_one, y_one, path, weight_decay=LAM)) < 0).all()
+        assert (np.diff(logistic_objective(X_one, y_one, path)) > 0).all()
+        assert (np.diff(logistic_objective(X_one, y_one, path, LAM, decay_bias=True)) < 0).all()
 
 
 def test_own_measure():
@@ -142,7 +142,8 @@ def test_own_measure():
         strong, weak = logistic_sweep(X_one, y_one, [LAM, LAM / M], lr=LR, n_steps=1000)
         for winner, loser, weight_decay in ((strong, weak, LAM), (weak, strong, LAM / M)):
             won, lost = (
-                logistic_cost(X_one, y_one, theta, weight_decay=weight_decay) for theta in (winner, loser)
+                logistic_objective(X_one, y_one, theta, weight_decay, decay_bias=True)
+                for theta in (winner, loser)
             )
             assert won < lost
 
@@ -155,7 +156,7 @@ def test_no_gain():
         minima = logistic_sweep(X_one, y_one, [0.0, *decays], lr=1.0, n_steps=3000)
         weight, bias = logistic_optimum(X_one, y_one, LAM, decay_bias=True)
         np.testing.assert_allclose(minima[-1], [*weight, bias], rtol=0, atol=1e-9)
-        free, *decayed = logistic_cost(X_held, y_held, minima)
+        free, *decayed = logistic_objective(X_held, y_held, minima)
         gains.append(free - min(decayed))
     assert len(decays) == 8
     assert sum(gain < 0 for gain in gains) == 8

@@ -40,8 +40,8 @@ def test_no_minimum():
     """On separable data cross-entropy has no finite minimum: scaling up any separating line lowers the loss."""
     for seed in range(10):
         X_any, y_any = separable(20, 3, seed=seed)
-        weight, bias = max_margin(X_any, y_any)
-        losses = [logistic_objective(X_any, y_any, c * weight, c * bias, 0.0) for c in (1, 2, 4, 8, 16)]
+        model = max_margin(X_any, y_any)
+        losses = [logistic_objective(X_any, y_any, c * model.theta) for c in (1, 2, 4, 8, 16)]
         assert all(later < earlier for earlier, later in pairwise(losses))
         assert losses[-1] < 1e-6
 
@@ -51,7 +51,7 @@ def test_no_minimum():
 def test_drift_limit():
     """Without decay the boundary of the puzzle turns towards -15.95 degrees, not towards the bisector at 26.57 degrees."""
     steps = [10**2, 10**3, 10**4, 10**5]
-    path = torch.from_numpy(logistic_descent(X, y, lr=1.0, n_steps=steps[-1], record=steps))
+    path = logistic_descent(X, y, lr=1.0, n_steps=steps[-1], record=steps)
     to_limit = (angle(path[:, :2]) - -15.945396).abs()
     assert (to_limit.diff() < 0).all()
     assert to_limit[-1] < 0.6
@@ -65,7 +65,7 @@ def test_bias_counts():
     for seed in range(1, 11):
         X_any, y_any = separable(12, 5, margin=1.0, offset=3.0, seed=seed)
         path = logistic_descent(X_any, y_any, lr=0.5, n_steps=20_000, record=[200, 2000, 20_000])
-        weights = torch.from_numpy(path)[:, :-1]
+        weights = path[:, :-1]
         counted, free = (max_margin(X_any, y_any, count_bias=count_bias)[0] for count_bias in (True, False))
         assert (angle_between(weights, counted).diff() < 0).all()
         to_counted, to_free = (angle_between(weights[2] - weights[1], weight) for weight in (counted, free))
@@ -80,7 +80,7 @@ def test_midpoint():
         torch.testing.assert_close(Xd @ weight + bias, torch.tensor([1.0, -1.0], dtype=torch.float64))
         assert abs(MIDPOINT @ weight + bias) < 1e-12
     steps = [10**2, 10**3, 10**4, 10**5]
-    path = torch.from_numpy(logistic_descent(X, y, lr=1.0, n_steps=steps[-1], record=steps))
+    path = logistic_descent(X, y, lr=1.0, n_steps=steps[-1], record=steps)
     distance = ((path[:, :2] @ MIDPOINT + path[:, 2]) / path[:, :2].norm(dim=1)).abs()
     assert (distance.diff() < 0).all()
     assert distance[-1] < 0.04
@@ -97,7 +97,7 @@ def test_one_over_log():
         return Z.T @ alpha * log_t + constant
 
     steps = [10**4, 10**5]
-    path = torch.from_numpy(logistic_descent(X, y, lr=1.0, n_steps=steps[-1], record=steps))
+    path = logistic_descent(X, y, lr=1.0, n_steps=steps[-1], record=steps)
     for t, theta in zip(steps, path, strict=True):
         torch.testing.assert_close(theta, asymptote(log(t)), rtol=0, atol=100 / t)
 
@@ -189,7 +189,7 @@ def test_waiting_time():
         start = parameters_to_vector(Perceptron(seed=seed).parameters())
         settings = {"lr": 1.0, "weight_decay": 0.01, "decay_bias": False, "start": start}
         path = logistic_descent(X, y, n_steps=1000 + 1, record=[100 + 1, 1000 + 1], **settings)
-        early, late = angle(torch.from_numpy(path)[:, :2])
+        early, late = angle(path[:, :2])
         assert early < 4.635
         assert late > 26
     assert angles(0.01, 101)[100].item() == pytest.approx(4.627, abs=2e-3)
@@ -207,10 +207,10 @@ def test_waiting_time():
 
 def test_midpoint_centering():
     """With the origin at the midpoint, descent from zero has the bisector's angle at every step."""
-    path = torch.from_numpy(logistic_descent(Xd - MIDPOINT, y, lr=1.0, n_steps=2000))
+    path = logistic_descent(Xd - MIDPOINT, y, lr=1.0, n_steps=2000)
     assert (angle(path[:, :2]) - BISECTOR).abs().max() < 1e-9
     assert path[:, 2].abs().max() == 0
-    decayed = torch.from_numpy(logistic_descent(Xd - MIDPOINT, y, lr=1.0, n_steps=2000, weight_decay=0.2))
+    decayed = logistic_descent(Xd - MIDPOINT, y, lr=1.0, n_steps=2000, weight_decay=0.2)
     assert (angle(decayed[:, :2]) - BISECTOR).abs().max() < 1e-9
 
 
@@ -225,7 +225,7 @@ def test_mean_centering():
     midpoint_centered, _ = max_margin(X4 - MIDPOINT, y4, count_bias=True)
     assert angle(midpoint_centered) == pytest.approx(BISECTOR.item(), abs=1e-9)
     path = logistic_descent(X4 - X4.mean(dim=0), y4, lr=0.1, n_steps=100_000, record=[1000, 10_000, 100_000])
-    gaps = (angle(torch.from_numpy(path)[:, :2]) - angle(mean_centered)).abs()
+    gaps = (angle(path[:, :2]) - angle(mean_centered)).abs()
     assert (gaps.diff() < 0).all()
 
 
