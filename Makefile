@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-# auto, cpu or cuda: which build of torch is installed on Linux. See tools/cpu_torch.py.
+# auto, cpu or cuda: which build of torch is installed on Linux. See tools/build/cpu_torch.py.
 TORCH ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,8 +13,6 @@ LOWEST := .venv-lowest
 AUDIT := .venv-audit
 MUTANTS := .venv-mutants
 WARNINGS_OF_OLD_VERSIONS := -W ignore::DeprecationWarning -W ignore::UserWarning
-MODULES := $(filter-out _%,$(notdir $(wildcard course_lib/*.py)))
-MODULE_TESTS = tests/claims tests/test_laws.py tests/test_extremes.py tests/test_bad_input.py tests/test_hostile_input.py $(MODULES:%=tests/test_%)
 # The matrices of the book are small, and some commands start one process a core: more threads would only
 # wait for each other.
 ONE_THREAD := OMP_NUM_THREADS=1
@@ -32,22 +30,22 @@ setup: $(READY) ## create .venv and install everything; the other commands do it
 # Every environment is made alike, of the requirements, constraints and pyproject.toml that it depends on.
 $(READY): requirements.txt constraints.txt pyproject.toml setup.cfg
 $(LOWEST)/ready: _build/lowest-requirements.txt constraints.txt pyproject.toml setup.cfg
-$(MUTANTS)/ready: tools/mutants-requirements.txt tools/mutants-constraints.txt
-$(ROSETTA)/ready: tools/rosetta-requirements.txt tools/rosetta-constraints.txt
+$(MUTANTS)/ready: tools/verify/mutants-requirements.txt tools/verify/mutants-constraints.txt
+$(ROSETTA)/ready: tools/measure/rosetta-requirements.txt tools/measure/rosetta-constraints.txt
 
 $(READY) $(LOWEST)/ready $(MUTANTS)/ready $(ROSETTA)/ready: %/ready:
 	@$(check_python)
 	$(call stage,set-up: installing into $* (once))
 	@$(PYTHON) -m venv $*
-	@$*/bin/python -m tools.cpu_torch $(TORCH) $(filter %requirements.txt,$^)
+	@$*/bin/python -m tools.build.cpu_torch $(TORCH) $(filter %requirements.txt,$^)
 	@$*/bin/python $(PIP_INSTALL) -r $(filter %requirements.txt,$^) -c $(filter %constraints.txt,$^)
 	$(if $(filter pyproject.toml,$^),@$*/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .)
 	@touch $@
 
 book: $(READY) ## execute the notebooks and build the book into _build/html
 	$(call stage,book: executing the notebooks and building the pages)
-	@start=$$(date +%s); \
-	$(ONE_THREAD) $(BIN)/jupyter-book build . --warningiserror --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }; \
+	@set -e; start=$$(date +%s); \
+	$(ONE_THREAD) $(BIN)/jupyter-book build . --warningiserror --keep-going --quiet; \
 	printf 'Built in %d s. Open %s\n' "$$(($$(date +%s) - start))" "$(CURDIR)/_build/html/index.html"
 
 test: book ## lint, unit tests, docstring examples, notebooks, and the built site
@@ -65,23 +63,23 @@ test: book ## lint, unit tests, docstring examples, notebooks, and the built sit
 
 lowest: $(LOWEST)/ready ## package, unit tests of course_lib and notebooks, with the lowest versions it admits
 	$(call stage,lowest: the package)
-	@$(LOWEST)/bin/python $(PIP_INSTALL) --no-deps --upgrade --target $(LOWEST)/build $$($(PYTHON) -m tools.lowest build)
+	@$(LOWEST)/bin/python $(PIP_INSTALL) --no-deps --upgrade --target $(LOWEST)/build $$($(PYTHON) -m tools.build.lowest build)
 	@PYTHONPATH=$(LOWEST)/build $(LOWEST)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir _build .
 	$(call stage,lowest: unit tests of course_lib)
-	@$(ONE_THREAD) $(LOWEST)/bin/python -m pytest -p no:nbval $(WARNINGS_OF_OLD_VERSIONS) -n auto --dist worksteal $(MODULE_TESTS)
+	@$(ONE_THREAD) $(LOWEST)/bin/python -m pytest -p no:nbval $(WARNINGS_OF_OLD_VERSIONS) -n auto --dist worksteal tests/claims tests/module
 	$(call stage,lowest: notebooks)
 	@$(ONE_THREAD) $(LOWEST)/bin/python -m pytest --nbval --nbval-cell-timeout=300 -n auto --dist loadscope book
 
-_build/lowest-requirements.txt: requirements.txt pyproject.toml tools/lowest.py
+_build/lowest-requirements.txt: requirements.txt pyproject.toml tools/build/lowest.py
 	@$(check_python)
 	@mkdir -p $(@D)
-	@$(PYTHON) -m tools.lowest > $@
+	@$(PYTHON) -m tools.build.lowest > $@
 
 mutants: $(READY) $(MUTANTS)/ready ## change course_lib on purpose, line by line, and see whether a test notices
 	@rm -rf mutants
 	@$(MUTANTS)/bin/python -c "import site; from pathlib import Path; Path(site.getsitepackages()[0], 'book.pth').write_text(str(next(Path('$(VENV)').resolve().glob('lib/python*/site-packages'))))"
 	@$(ONE_THREAD) $(MUTANTS)/bin/mutmut run --max-children 2
-	@$(MUTANTS)/bin/python -m tools.mutants
+	@$(MUTANTS)/bin/python -m tools.verify.mutants
 
 audit: ## look for known vulnerabilities in what is pinned; needs the internet
 	@$(PYTHON) -m venv $(AUDIT)
@@ -92,26 +90,26 @@ links: $(READY) ## follow every external link of the book; needs the internet
 	@$(BIN)/jupyter-book build . --builder linkcheck --quiet
 
 serve: book ## build, serve on this machine (PORT=8000 or the next), and build again when a source changes
-	@$(BIN)/python -m tools.serve $(PORT)
+	@$(BIN)/python -m tools.build.serve $(PORT)
 
 notebooks: $(READY) ## execute every notebook, in parallel, and store its outputs in it
-	@$(ONE_THREAD) $(BIN)/python -m tools.notebooks
+	@$(ONE_THREAD) $(BIN)/python -m tools.build.notebooks
 
 format: $(READY) ## format code and notebooks
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 bench: $(READY) ## measure speeds, as ratios within one run
-	@$(BIN)/python -m tools.bench
+	@$(BIN)/python -m tools.measure.bench
 
 rosetta: $(ROSETTA)/ready ## fit the libraries that are not dependencies, in an environment of its own
-	@$(ROSETTA)/bin/python -m tools.rosetta
+	@$(ROSETTA)/bin/python -m tools.measure.rosetta
 
 home: $(READY) ## write the public address everywhere: make home URL=https://github.com/OWNER/REPO
-	@$(BIN)/python -m tools.home $(URL)
+	@$(BIN)/python -m tools.build.home $(URL)
 
 lock: $(READY) ## pin in constraints.txt what requirements.txt brings with it
-	@$(BIN)/python -m tools.lock
+	@$(BIN)/python -m tools.build.lock
 
 clean: ## remove what was built and installed
 	rm -rf _build $(VENV) $(ROSETTA) $(LOWEST) $(AUDIT) $(MUTANTS) mutants dist course_lib.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -306,5 +306,5 @@ def test_parity_wall():
     runs = grid()
     assert {run.optimizer for run in runs} == {"SGD", "SGDW", "Adam", "AdamW"}
     claimed = {torch.float32: 2e-5, torch.float64: 1e-13}
-    for run in runs[::7]:  # every column and row; tests/test_parity.py runs them all
+    for run in runs[::7]:  # every column and row; tests/module/test_parity.py runs them all
         assert parity(run).max_abs <= claimed[run.dtype], run

@@ -1,0 +1,88 @@
+"""The notebooks that carry what they use of course_lib: their modules, and their links."""
+
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from tools.build import home, notebooks, pack
+
+ADDRESS = "https://github.com/somebody/a-fork"
+PAGES = "https://somebody.github.io/a-fork/book"
+
+IMPORT_ALL = """
+import importlib, pathlib, sys
+for script in sys.argv[1:]:
+    before = dict(sys.modules)
+    namespace = {}
+    exec(pathlib.Path(script).read_text(encoding="utf-8"), namespace)
+    for name in namespace["SOURCES"]:
+        module = importlib.import_module(f"course_lib.{name.removesuffix('.py')}")
+        assert module.__file__ == str(namespace["FOLDER"] / "course_lib" / name), module.__file__
+        print(pathlib.Path(script).stem, name)
+    for name in set(sys.modules) - set(before):
+        if name.partition(".")[0] == "course_lib":
+            del sys.modules[name]
+"""
+
+
+def packed_text(text, root):
+    cells = [nbformat.v4.new_code_cell(""), nbformat.v4.new_markdown_cell(text)]
+    return pack.pack(nbformat.v4.new_notebook(cells=cells), root).cells[1].source
+
+
+def test_each_carries_the_modules_that_it_uses_and_no_other(tmp_path):
+    """They are imported in one process, in which each notebook finds its own modules alone."""
+    expected, scripts = [], []
+    for chapter in notebooks.chapters():
+        notebook = notebooks.read(chapter)
+        script = tmp_path / f"{chapter.stem}.py"
+        script.write_text(notebooks.first_code_cell(pack.pack(notebook)).source, encoding="utf-8")
+        scripts.append(str(script))
+        expected += [f"{chapter.stem} {path.name}" for path in notebooks.modules_used(notebook)]
+    command = [sys.executable, "-c", IMPORT_ALL, *scripts]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == expected
+
+
+def test_modules_that_a_chapter_does_not_use_stay_at_home():
+    cells = [nbformat.v4.new_code_cell(""), nbformat.v4.new_code_cell("from course_lib.tables import table")]
+    packed = pack.pack(nbformat.v4.new_notebook(cells=cells))
+    assert "'tables.py'" in packed.cells[0].source
+    assert "'plotting.py'" not in packed.cells[0].source
+
+
+@pytest.mark.parametrize(
+    ("address", "linked", "expected"),
+    [
+        ("", "[The table](rosetta.md)", "The table"),
+        ("", "[it](rosetta.md#the-knobs) and [that](api.md)", "it and that"),
+        ("", "[Chapter 3](sgd_sgdw_l1.ipynb#adam)", "[Chapter 3](sgd_sgdw_l1.ipynb#adam)"),
+        (ADDRESS, "[The table](rosetta.md)", f"[The table]({PAGES}/rosetta.html)"),
+        (ADDRESS, "[it](rosetta.md#the-knobs)", f"[it]({PAGES}/rosetta.html#the-knobs)"),
+        (ADDRESS, "[Chapter 3](sgd_sgdw_l1.ipynb#adam)", f"[Chapter 3]({PAGES}/sgd_sgdw_l1.html#adam)"),
+        ("https://github.com/Me/me.github.io", "[it](api.md)", "[it](https://me.github.io/book/api.html)"),
+        (ADDRESS, "[paper](https://arxiv.org/abs/1.md)", "[paper](https://arxiv.org/abs/1.md)"),
+        (ADDRESS, "[above](#adam), f[0](x.y)", "[above](#adam), f[0](x.y)"),
+    ],
+)
+def test_links_lead_to_the_published_page_or_to_the_packed_notebook_or_nowhere(
+    address, linked, expected, copy_of_repository
+):
+    home.write(address, copy_of_repository)
+    assert packed_text(f"See {linked}.", copy_of_repository) == f"See {expected}."
+
+
+def test_no_link_of_a_packed_chapter_is_dead(tmp_path):
+    pack.write_all(tmp_path)
+    links = [
+        address
+        for chapter in notebooks.chapters()
+        for _, source in notebooks.markdown(notebooks.read(tmp_path / chapter.name))
+        for address in re.findall(r"\]\(([^)#]+)", source)
+    ]
+    inside = [link for link in links if not link.startswith("https://")]
+    assert len(links) > 10
+    assert [link for link in inside if not (tmp_path / link).exists()] == []

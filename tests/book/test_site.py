@@ -1,0 +1,439 @@
+"""The built pages, as files and in a browser with the network cut."""
+
+import functools
+import http.server
+import os
+import re
+import shutil
+import threading
+from html import unescape
+from html.parser import HTMLParser
+from urllib.parse import unquote, urldefrag, urlparse
+
+import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+from tools import ROOT
+from tools.build import home, notebooks
+from tools.verify import claims
+
+pytestmark = pytest.mark.site
+
+SITE = ROOT / "_build" / "html"
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+GENERATED = ["404", "search", "genindex", "py-modindex", "_modules/index", "_modules/course_lib/conventions"]
+CHAPTERS = [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks.chapters()]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+EVERY = sorted(
+    path.relative_to(SITE).with_suffix("").as_posix()
+    for path in SITE.rglob("*.html")
+    if "_static" not in path.parts and path != SITE / "index.html"
+)
+each_page = pytest.mark.parametrize("page", PAGES)
+each_page_of_the_site = pytest.mark.parametrize("page", EVERY)
+each_chapter = pytest.mark.parametrize("page", CHAPTERS)
+
+LOADING = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
+
+
+class Document(HTMLParser):
+    """The parts of a page, or of a part of it, that the tests ask about."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def values(self, attribute, tag=None):
+        return [a[attribute] for name, a in self.tags if a.get(attribute) and tag in (None, name)]
+
+
+@functools.cache
+def document(path):
+    return Document(path.read_text(encoding="utf-8"))
+
+
+def elements(page, tag):
+    """Return every element with a tag that holds no other of its kind, as text."""
+    return re.findall(rf"<{tag}\b.*?</{tag}>", html(page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def html(page):
+    return SITE / f"{page}.html"
+
+
+@each_page
+def test_every_page_of_the_table_of_contents_is_built(page):
+    assert html(page).stat().st_size > 2000
+
+
+def test_the_table_of_contents_lists_every_page_of_the_book(root):
+    sources = [path for path in (root / "book").rglob("*") if path.suffix in (".md", ".ipynb")]
+    assert sorted(path.relative_to(root).with_suffix("").as_posix() for path in sources) == sorted(PAGES)
+
+
+def test_the_address_without_a_page_leads_to_the_first_one():
+    index, first = document(SITE / "index.html"), f"{TOC['root']}.html"
+    assert f"0; url={first}" in index.values("content", "meta")
+    assert index.values("href", "a") == [first]
+
+
+@each_page_of_the_site
+def test_nothing_is_loaded_from_another_machine(page):
+    for tag, attributes in document(html(page)).tags:
+        address = attributes.get(LOADING.get(tag, ""), "") or ""
+        if tag == "link" and attributes.get("rel") not in ("stylesheet", "preload", "icon", "shortcut icon"):
+            continue
+        assert not urlparse(address).netloc, f"{tag}: {address}"
+    assert "unpkg.com" not in html(page).read_text()
+
+
+@each_page_of_the_site
+def test_every_link_and_anchor_inside_the_book_resolves(page):
+    for address in document(html(page)).values("href", "a"):
+        place, anchor = urldefrag(address)
+        if urlparse(address).scheme or place.startswith("//"):
+            continue
+        target = (html(page).parent / unquote(place)).resolve() if place else html(page)
+        assert target.exists(), address
+        if anchor and target.suffix == ".html":
+            assert unquote(anchor) in document(target).values("id"), address
+
+
+@each_page_of_the_site
+def test_no_id_comes_twice(page):
+    ids = document(html(page)).values("id")
+    if page == "search":
+        ids.remove("search-input")  # the theme has a search field in every page's dialog, and one more here
+    assert sorted(ids) == sorted(set(ids))
+
+
+@each_page_of_the_site
+def test_every_image_exists_and_has_alt_text(page):
+    for attributes in (a for tag, a in document(html(page)).tags if tag == "img"):
+        assert (html(page).parent / unquote(attributes["src"])).exists(), attributes["src"]
+        assert "alt" in attributes, attributes["src"]
+        assert "_images" not in attributes["alt"]
+    figures = [a["alt"] for tag, a in document(html(page)).tags if tag == "img" and "_images" in a["src"]]
+    assert "" not in figures
+    assert sorted(figures) == sorted(set(figures))
+
+
+@each_chapter
+def test_chapter_with_its_figures_weighs_600_kilobytes_or_less(page):
+    figures = {a["src"] for tag, a in document(html(page)).tags if tag == "img" and "_images" in a["src"]}
+    weight = html(page).stat().st_size + sum(
+        (html(page).parent / figure).stat().st_size for figure in figures
+    )
+    assert weight <= 600_000
+
+
+@each_page_of_the_site
+def test_policy_lets_nothing_run_but_the_sites_scripts_and_the_pages_own(page):
+    metas = [attributes for tag, attributes in document(html(page)).tags if tag == "meta"]
+    (policy,) = [meta["content"] for meta in metas if meta.get("http-equiv") == "Content-Security-Policy"]
+    rules = {
+        name: sources.split()
+        for name, *sources in (rule.split(" ", 1) for rule in policy.split("; "))
+        for sources in sources
+    }
+    digests = {source for source in rules["script-src"] if source.startswith("'sha256-")}
+    assert {source for sources in rules.values() for source in sources} - digests == {
+        *("'none'", "'self'", "file:", "data:", "'unsafe-hashes'", "'unsafe-inline'")
+    }
+    assert [name for name, sources in rules.items() if "'unsafe-inline'" in sources] == ["style-src"]
+    assert rules["default-src"] == rules["base-uri"] == ["'none'"]
+
+
+def test_external_links_are_those_listed_and_well_formed(root):
+    pages = {
+        address: page
+        for page in EVERY
+        for address in document(html(page)).values("href", "a")
+        if urlparse(address).scheme not in ("", "file", "mailto")
+    }
+    listed = (root / "tests" / "external_links.txt").read_text().split()
+    assert [f"{page}: {address}" for address, page in pages.items() if address not in listed] == []
+    assert [address for address in listed if address not in pages] == []
+    for address in listed:
+        parts = urlparse(address)
+        assert (parts.scheme, parts.username, parts.port) == ("https", None, None), address
+        assert re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}", parts.netloc), address
+        assert re.fullmatch(r"[\w./~%+-]*", parts.path), address
+
+
+@each_chapter
+def test_figures_of_a_page_are_those_of_its_notebook(page):
+    images = [a for tag, a in document(html(page)).tags if tag == "img" and "_images" in a["src"]]
+    cells = notebooks.read(ROOT / f"{page}.ipynb").cells
+    alts = [cell.metadata["mystnb"]["image"]["alt"] for cell in cells if "mystnb" in cell.metadata]
+    assert [image["alt"] for image in images] == alts
+
+
+@each_chapter
+def test_page_offers_one_notebook_the_one_that_carries_the_modules(page):
+    """By the line under its title and by its menu, both times to be downloaded."""
+    links = [a for tag, a in document(html(page)).tags if tag == "a" and a["href"].endswith(".ipynb")]
+    offers = [link for link in links if not urlparse(link["href"]).netloc]
+    assert [offer["href"] for offer in offers] == 2 * [f"../colab/{page.split('/')[-1]}.ipynb"]
+    assert all("download" in offer for offer in offers)
+    packed = notebooks.read(html(page).parent / offers[0]["href"])
+    assert "SOURCES = {" in notebooks.first_code_cell(packed).source
+
+
+def test_every_page_has_a_title_of_its_own_that_says_nothing_twice():
+    titles = [unescape(re.search("<title>(.*)</title>", html(page).read_text())[1]) for page in EVERY]
+    assert sorted(titles) == sorted(set(titles))
+    parts = [re.split(" [—-] ", title) for title in titles]
+    assert [part for part in parts if len(part) > len(set(part))] == []
+
+
+@each_page_of_the_site
+def test_every_page_has_a_description(page):
+    (description,) = [a["content"] for _, a in document(html(page)).tags if a.get("name") == "description"]
+    assert 10 <= len(description) <= 160
+    assert "not set" not in description
+
+
+@pytest.mark.parametrize("page", [*PAGES, *GENERATED])
+def test_every_table_has_a_name_and_says_what_its_headings_are_of(page):
+    for table in elements(page, "table"):
+        tags = Document(table).tags
+        if tags[0][1].get("role") == "presentation":
+            assert "<th" not in table
+            continue
+        assert tags[0][1]["aria-label"]
+        head, *rows = [
+            [(tag, a.get("scope")) for tag, a in Document(row).tags if tag in ("th", "td")]
+            for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+        ]
+        assert head == len(head) * [("th", "col")]
+        assert rows == len(rows) * [[("th", "row"), *(len(head) - 1) * [("td", None)]]]
+
+
+@each_chapter
+def test_outputs_on_the_page_are_those_stored_in_the_notebook(page):
+    text = html(page).read_text()
+    for cell in notebooks.read(ROOT / f"{page}.ipynb").cells:
+        for output in cell.get("outputs", []):
+            line = output.get("text", "").strip().split("\n")[-1]
+            assert line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in text
+
+
+@each_page
+def test_colab_is_offered_only_at_a_public_address(page):
+    assert ("colab.research.google.com" in html(page).read_text()) == bool(home.read() and page in CHAPTERS)
+
+
+def test_intro_maps_every_chapter_and_no_other():
+    (table,) = elements(TOC["root"], "table")
+    _, *rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+    assert [Document(row).values("href", "a") for row in rows] == [
+        [f"{page.split('/')[-1]}.html"] for page in CHAPTERS
+    ]
+
+
+def words(text):
+    return re.sub(r"\W+", " ", unescape(text)).strip()
+
+
+def test_page_of_claims_shows_every_claim_with_its_test():
+    text = html("book/claims").read_text()
+    shown = words(re.sub(r"<[^>]+>", "", text))
+    for chapter in notebooks.chapters():
+        for claim in claims.claims(notebooks.read(chapter)):
+            assert f'class="nf">{claim.test_name}</span>' in text
+            assert claim.id in document(html("book/claims")).values("id")
+            assert words(f"{claim.id}: {claim.sentence}") in shown
+            assert not claim.heard or words(claim.heard) in shown
+
+
+def test_api_page_documents_every_public_name():
+    import course_lib
+
+    ids = document(html("book/api")).values("id")
+    for name in course_lib.__all__:
+        module = __import__(f"course_lib.{name}", fromlist=["__all__"])
+        for public in module.__all__:
+            assert f"course_lib.{name}.{public}" in ids
+
+
+def test_logo_and_favicon_are_the_books_own():
+    page = document(html(TOC["root"]))
+    icons = [a["href"] for tag, a in page.tags if tag == "link" and "icon" in (a.get("rel") or "")]
+    assert any(icon.endswith("favicon.svg") for icon in icons)
+    assert any("logo.svg" in source for source in page.values("src", "img"))
+
+
+@pytest.fixture(scope="module")
+def address():
+    handler = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(handler, directory=str(SITE))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("CI needs a browser: install chromium")
+        pytest.skip("no Chromium or Chrome on the PATH: tests in a browser are skipped")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        instance = playwright.chromium.launch(executable_path=path, args=flags)
+        yield instance
+        instance.close()
+
+
+class Visit:
+    """A page opened with the network cut: what it asked for, and what it complained of."""
+
+    def __init__(self, browser, address, *, width=1300, scheme="light"):
+        self.address, self.outside, self.errors = address, [], []
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        self.context.add_init_script(f"localStorage.setItem('mode', '{scheme}')")
+        self.context.route("**/*", self._route)
+        self.page = self.context.new_page()
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+
+    def _route(self, route):
+        if route.request.url.startswith((self.address, "data:", "blob:")):
+            route.continue_()
+        else:
+            self.outside.append(route.request.url)
+            route.abort()
+
+    def open(self, page):
+        self.page.goto(f"{self.address}{page}", wait_until="load")
+        self.page.evaluate("() => window.MathJax?.startup?.promise?.then(() => true) ?? true")
+        return self.page
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1300, "light"), (320, "dark")])
+@pytest.mark.parametrize("page", PAGES + GENERATED)
+def test_page_in_a_browser_with_the_network_cut(page, width, scheme, browser, address):
+    with Visit(browser, address, width=width, scheme=scheme) as visit:
+        tab = visit.open(f"{page}.html")
+        assert visit.outside == []
+        assert visit.errors == []
+        broken = "() => [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
+        assert tab.evaluate(broken) == []
+        assert tab.locator(".math:not(:has(mjx-container))").count() == 0
+        assert tab.locator("mjx-container").count() >= (10 if page in CHAPTERS else 0)
+        assert tab.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") <= 1
+        assert tab.evaluate("() => document.documentElement.dataset.theme") == scheme
+        tab.add_style_tag(content="* { animation: none !important; transition: none !important }")
+        tab.evaluate("() => document.querySelectorAll('details').forEach(fold => { fold.open = true })")
+        assert serious(Axe().run(tab)) == []
+
+
+def serious(results):
+    """Return what axe-core calls serious or critical, one line a place."""
+    return [
+        f"{violation['id']}: {node['target']} {node['html'][:120]} {node['failureSummary']}"
+        for violation in results.response["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+
+
+def luminance(color):
+    red, green, blue = (int(part) for part in color[color.index("(") + 1 : -1].split(",")[:3])
+    return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255
+
+
+def test_dark_mode_turns_the_page_dark_and_the_text_light(browser, address):
+    style = "() => { const s = getComputedStyle(document.body); return [s.backgroundColor, s.color] }"
+    with Visit(browser, address, scheme="dark") as visit:
+        background, text = visit.open(f"{CHAPTERS[0]}.html").evaluate(style)
+    assert luminance(background) < 0.2
+    assert luminance(text) > 0.6
+
+
+def test_search_finds_a_chapter_offline(browser, address):
+    with Visit(browser, address) as visit:
+        tab = visit.open("search.html?q=bisector")
+        tab.wait_for_selector("#search-results li a", timeout=10_000)
+        found = tab.eval_on_selector_all("#search-results li a", "links => links.map(link => link.href)")
+        assert any(CHAPTERS[0] in link for link in found)
+        assert visit.outside == []
+
+
+@pytest.mark.parametrize("word", ["claim", "notebook"])
+def test_search_shows_text_of_the_articles_and_not_of_the_menus(word, browser, address):
+    """Both words also stand in menus and in the line that says how to run a chapter."""
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"search.html?q={word}")
+        tab.wait_for_selector("#search-results .context", timeout=10_000)
+        tab.wait_for_load_state("networkidle")
+        hits = tab.locator("#search-results li:has(.context)").all()
+        assert len(hits) >= len(CHAPTERS)
+        for hit in hits:
+            page = urlparse(hit.locator("a").get_attribute("href")).path.removesuffix(".html")
+            (article,) = elements(page, "article")
+            text = re.sub(r'<p class="run-this-chapter">.*?</p>|<[^>]+>', "", article)
+            assert words(hit.locator(".context").text_content()) in words(text)
+        assert visit.errors == []
+
+
+def test_there_is_one_search_field_in_sight(browser, address):
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"{CHAPTERS[0]}.html")
+        assert tab.locator("input[type=search]:visible, .search-button-field:visible").count() == 1
+
+
+def test_a_script_that_is_not_the_sites_does_not_run(browser, address):
+    inject = """source => {
+        const script = document.createElement("script");
+        script.textContent = source;
+        document.head.append(script);
+        return window.intruder ?? null;
+    }"""
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"{CHAPTERS[0]}.html")
+        assert tab.evaluate(inject, "window.intruder = 1") is None
+        assert any("Content Security Policy" in error for error in visit.errors)
+
+
+REACHABLE = """() => {
+    const all = document.querySelectorAll("a[href], button, input, summary, select, textarea, [onclick]");
+    const inSight = element => element.checkVisibility({visibilityProperty: true, opacityProperty: true});
+    const reachable = [...all].filter(element => inSight(element) && element.getClientRects().length);
+    reachable.forEach((element, index) => { element.dataset.reach = index });
+    return reachable.map(element => element.outerHTML.slice(0, 120));
+}"""
+FOCUSED = "() => document.activeElement === document.body ? 'end' : document.activeElement.dataset.reach"
+
+
+@pytest.mark.parametrize("page", [TOC["root"], CHAPTERS[0], "book/claims", "search"])
+def test_tab_reaches_everything_that_can_be_clicked_and_then_the_end(page, browser, address):
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"{page}.html")
+        wanted = tab.evaluate(REACHABLE)
+        tab.evaluate("() => document.activeElement.blur()")
+        reached = []
+        while "end" not in reached:
+            assert len(reached) < 1000, "the focus is caught"
+            tab.keyboard.press("Tab")
+            reached.append(tab.evaluate(FOCUSED))
+        missed = [text for index, text in enumerate(wanted) if str(index) not in reached]
+        assert missed == []

@@ -1,0 +1,236 @@
+"""`make test` itself: what it has to notice, what it collects, and which files of tests there are."""
+
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from itertools import accumulate
+from types import ModuleType
+
+import nbformat
+import pytest
+
+from tools.build import notebooks
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+# A book in miniature: one function, its tests, a page and two notebooks. The module is made long enough for
+# a branch to be less than a half percent of it.
+MODULE = '''"""A module in miniature."""
+
+
+def sign(x: float) -> int:
+    """Return the sign.
+
+    >>> sign(-2.0)
+    -1
+    """
+    result = 1
+    if x < 0:
+        result = -1
+    return result
+
+
+'''
+TESTS = """import pytest
+
+from course_lib.sign import sign
+
+
+def test_minus():
+    assert sign(-3.0) == -1
+
+
+def test_plus():
+    assert sign(3.0) == 1
+
+
+@pytest.mark.xfail
+def test_size():
+    assert sign(-5.0) == -5
+
+
+@pytest.mark.site
+def test_page():
+    assert sign(-7.0) < 0
+"""
+MODULE_FILE, TEST_FILE = "course_lib/sign.py", "tests/test_sign.py"
+FAULTS = {
+    "an unused import": ("lint", MODULE_FILE, "\n\n\ndef", "\n\nimport os\n\n\ndef"),
+    "code out of form": ("lint", MODULE_FILE, "x < 0", "x<0"),
+    "a wrong type": ("lint", MODULE_FILE, "-> int", "-> str"),
+    "no type": ("lint", MODULE_FILE, "(x: float) -> int", "(x)"),
+    "a test that fails": ("unit tests", TEST_FILE, "sign(3.0) == 1", "sign(3.0) == 2"),
+    "an example that fails": ("unit tests", MODULE_FILE, "    -1\n    ", "    1\n    "),
+    "a branch never taken": ("unit tests", TEST_FILE, "assert sign(3.0) == 1", "pass"),
+    "a failure that is expected and missing": ("unit tests", TEST_FILE, "== -5", "== -1"),
+    "a warning": ("unit tests", TEST_FILE, "== 1\n", '== 1\n    __import__("warnings").warn("")\n'),
+    "an unknown mark": ("unit tests", TEST_FILE, "mark.xfail", "mark.xfial"),
+    "an output of the first notebook": ("notebooks", "book/a.ipynb", '"1\\n"', '"2\\n"'),
+    "an output of the last notebook": ("notebooks", "book/z.ipynb", '"1\\n"', '"2\\n"'),
+    "a page that fails": ("site", TEST_FILE, "sign(-7.0) < 0", "sign(-7.0) > 0"),
+}
+
+
+def make(folder, *arguments):
+    """Run make as a newcomer's shell would."""
+    inherited = ("PYTEST_", "MAKE", "MFLAGS", "COV_", "COVERAGE_", "PYTHONPATH")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(inherited)}
+    environment |= {"PYTEST_XDIST_AUTO_NUM_WORKERS": "1"}
+    return subprocess.run(["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture
+def miniature(tmp_path, root):
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(root / name, tmp_path)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    for folder in ("course_lib", "tests", "book", "_build"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "course_lib" / "__init__.py").write_text('"""A package in miniature."""\n')
+    (tmp_path / MODULE_FILE).write_text(MODULE + "".join(f"N{i} = {i}\n" for i in range(300)))
+    (tmp_path / TEST_FILE).write_text(TESTS)
+    output = nbformat.v4.new_output("stream", name="stdout", text="1\n")
+    cell = nbformat.v4.new_code_cell("print(1)", outputs=[output], execution_count=1)
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
+    for name in ("a", "z"):
+        nbformat.write(notebook, tmp_path / "book" / f"{name}.ipynb")
+    return tmp_path
+
+
+def check(folder):
+    """Run `make test` on a book that is built; return its exit status and the last stage it came to."""
+    run = make(folder, "-o", "book", "test")
+    stages = re.findall(r"^== (.*)$", run.stdout, re.MULTILINE)
+    return run.returncode, stages[-1].split(":")[0], run.stdout + run.stderr
+
+
+def test_make_test_passes_where_nothing_is_wrong(miniature):
+    status, stage, said = check(miniature)
+    assert (status, stage) == (0, "site"), said
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_make_test_notices(fault, miniature):
+    stage_expected, name, right, wrong = FAULTS[fault]
+    text = (miniature / name).read_text()
+    assert text.count(right) == 1
+    (miniature / name).write_text(text.replace(right, wrong))
+    status, stage, said = check(miniature)
+    assert status != 0, said
+    assert stage.startswith(stage_expected), said
+
+
+def commands(root, *arguments):
+    """Return the commands that make would run, without the settings before them, as lists of words."""
+    made = ("-o", ".venv/ready", "-o", ".venv-lowest/ready")
+    text = make(root, "-n", *made, *arguments).stdout.replace("\\\n", "")
+    found = re.findall(r"(?:^|[;&|(] *|[A-Z_]+=\S+ )(\.venv[\w-]*/bin/[^;&|\n]*)", text, re.MULTILINE)
+    return [shlex.split(command) for command in found]
+
+
+def collected(root, stage):
+    """Return the tests that a stage selects, and how many it leaves out."""
+    command = [sys.executable, *stage[1:], "--collect-only", "--quiet", "--no-cov", "-n0"]
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    left_out = re.search(r"(\d+) deselected", run.stdout)
+    return {line for line in run.stdout.splitlines() if "::" in line}, int(left_out[1]) if left_out else 0
+
+
+def test_every_test_is_run_by_a_stage_of_make_test(root):
+    """What one of its two stages leaves out, and no more, the other one takes."""
+    units, books, site = (command for command in commands(root, "test") if "pytest" in command)
+    assert "--nbval" in books
+    (in_units, left_out), (in_site, _) = collected(root, units), collected(root, site)
+    assert not in_units & in_site
+    assert len(in_site) == left_out
+    run = {test.partition("::")[0] for test in in_units | in_site}
+    of_modules = {path for path in (root / "course_lib").glob("*.py") if not path.stem.startswith("_")}
+    there = {*(root / "tests").rglob("test_*.py"), *of_modules}
+    assert run == {path.relative_to(root).as_posix() for path in there}
+
+
+def test_make_lowest_builds_the_package_and_runs_every_module_and_chapter(root):
+    setuptools, wheel, units, books = commands(root, "lowest")
+    assert [command[0] for command in (setuptools, wheel, units, books)] == [".venv-lowest/bin/python"] * 4
+    assert {"install", "--target"} <= set(setuptools)
+    assert {"wheel", "--no-build-isolation", "."} <= set(wheel)
+    assert {"tests/claims", "tests/module"} <= set(units)
+    assert not {"-k", "-m", "--ignore"} & set(units[3:] + books[3:])
+    assert {"--nbval", "book"} <= set(books)
+
+
+def rooms(house):
+    """Return the files of tests that the map names, room by room."""
+    parts = re.findall(
+        r"^ {6}(module|book|house)/ (.*?)(?=^ {6}\w+/|^ {4}\w)", house, re.DOTALL | re.MULTILINE
+    )
+    return {room: re.findall(r"\btest_\w+\.py\b", text) for room, text in parts}
+
+
+def its_test(module):
+    """Return the file of tests of a module, if it has one."""
+    name = module.stem.lstrip("_")
+    return None if name in ("init__", "solvers", "linear", "drawing") else f"tests/module/test_{name}.py"
+
+
+def test_every_module_and_chapter_has_its_tests_and_the_map_names_the_others(root):
+    """So that a file of tests that goes is missed. Users of some private modules test them."""
+    house = re.search(
+        r"^## The map.*?^## ", (root / "CONTRIBUTING.md").read_text(), re.DOTALL | re.MULTILINE
+    )[0]
+    expected = {its_test(path) for path in (root / "course_lib").glob("*.py")} - {None}
+    expected |= {f"tests/claims/test_{chapter.stem}.py" for chapter in notebooks.chapters(root)}
+    expected |= {f"tests/{room}/{name}" for room, names in rooms(house).items() for name in names}
+    assert {path.relative_to(root).as_posix() for path in (root / "tests").rglob("test_*.py")} == expected
+
+
+def test_mutants_are_made_of_every_numerical_module_and_met_by_its_tests(root):
+    settings = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["mutmut"]
+    assert settings["source_paths"] == ["course_lib"]
+    spared = {"__init__.py", "_drawing.py", "_style.py", "plotting.py", "tables.py"}
+    assert set(settings["do_not_mutate"]) == {f"course_lib/{name}" for name in spared}
+    assert settings["pytest_add_cli_args_test_selection"] == ["tests/module"]
+    assert not {"--ignore", "--deselect"} & {
+        word.partition("=")[0] for word in settings["pytest_add_cli_args"]
+    }
+
+
+class Found:
+    """What mutmut would tell of 1000 mutants of a module."""
+
+    def __init__(self, path):
+        codes = ["survived"] * self.left + ["killed"] * (998 - self.left) + ["timeout", "segfault"]
+        self.exit_code_by_key = {f"mutant {number}": code for number, code in enumerate(codes)}
+
+    def load(self):
+        pass
+
+
+@pytest.mark.parametrize(("left", "status"), [(0, 0), (50, 0), (51, 1), (900, 1)])
+def test_mutants_fail_below_the_score_that_is_promised(left, status, root, monkeypatch, capsys):
+    assert "fewer than 95 % of the changes" in (root / "CONTRIBUTING.md").read_text().replace("\n", " ")
+    names = {
+        "mutmut.mutation.data": {"SourceFileMutationData": type("Told", (Found,), {"left": left})},
+        "mutmut.mutation.diff_apply": {"get_diff_for_mutant": lambda name, path: "---\n+++\n- one\n+ two"},
+        "mutmut.stats": {
+            "status_by_exit_code": {word: word for word in ("survived", "killed", "timeout", "segfault")}
+        },
+        "mutmut.utils.file_utils": {"walk_mutatable_files": lambda: ["a module"]},
+    }
+    for name, things in names.items():
+        for part in accumulate(name.split("."), "{}.{}".format):
+            monkeypatch.setitem(sys.modules, part, ModuleType(part))
+        vars(sys.modules[name]).update(things)
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_module("tools.verify.mutants", run_name="__main__")
+    assert int(stop.value.code) == status
+    said = capsys.readouterr().out
+    assert f"Noticed by the tests: {1000 - left} of 1000" in said
+    assert said.count("(survived)") == left

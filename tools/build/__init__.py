@@ -1,0 +1,1 @@
+"""What builds the book, and the environment that it is built in."""

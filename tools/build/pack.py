@@ -1,0 +1,64 @@
+"""Make a notebook that carries course_lib inside itself, to upload to Colab or anywhere else."""
+
+import copy
+import re
+from pathlib import Path
+
+import nbformat
+
+from tools import ROOT
+from tools.build import home, notebooks
+
+LINK = re.compile(r"\[([^][]*)\]\((\w+)\.(md|ipynb)(#[\w-]+|)\)")
+
+CELL = """\
+#@title course_lib, packed into this notebook: run this cell first
+import pathlib, sys, tempfile
+
+SOURCES = {{
+{sources}
+}}
+FOLDER = pathlib.Path(tempfile.mkdtemp())
+(FOLDER / "course_lib").mkdir()
+for name, text in SOURCES.items():
+    (FOLDER / "course_lib" / name).write_text(text.removeprefix("\\n"), encoding="utf-8")
+sys.path.insert(0, str(FOLDER))"""
+
+
+def pack(notebook, root=ROOT):
+    """Return a copy whose first code cell brings what it uses of course_lib, and whose links still lead."""
+    sources = []
+    for path in notebooks.modules_used(notebook, root):
+        text = path.read_text(encoding="utf-8")
+        if "'''" in text:
+            raise ValueError(f"{path.name} contains ''', which would end the string it is packed in")
+        sources.append(f"    {path.name!r}: r'''\n{text}''',")
+    packed = copy.deepcopy(notebook)
+    first = notebooks.first_code_cell(packed)
+    first.source = CELL.format(sources="\n".join(sources))
+    first.metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
+    published = home.published(home.read(root))
+    for cell in packed.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        else:
+            cell.source = LINK.sub(lambda link: elsewhere(*link.groups(), published), cell.source)
+    return packed
+
+
+def elsewhere(text, page, suffix, anchor, published):
+    """Return a link to a page of the book as a copy outside of it needs it.
+
+    It leads to the published page; without one, to the packed notebook beside it, and else nowhere.
+    """
+    if published:
+        return f"[{text}]({published}book/{page}.html{anchor})"
+    return f"[{text}]({page}.ipynb{anchor})" if suffix == "ipynb" else text
+
+
+def write_all(folder, root=ROOT):
+    """Write the packed form of every chapter into a folder."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for chapter in notebooks.chapters(root):
+        text = nbformat.writes(pack(notebooks.read(chapter), root), version=4)
+        (Path(folder) / chapter.name).write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What is measured outside of `make test`: speeds, and libraries that are not dependencies."""

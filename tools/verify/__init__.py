@@ -1,0 +1,1 @@
+"""What checks that the book says what is so."""
