@@ -302,7 +302,7 @@ def _(result, X, y, weight_decay, decay_bias):
     rows = np.column_stack([X, np.full(len(X), exact(1))])
     decay = np.array([exact(weight_decay)] * X.shape[1] + [exact(weight_decay) * decay_bias])
     terms = np.concatenate([2 * rows * (rows @ theta - y)[:, None] / len(X), [decay * theta]])
-    yield abs(terms.sum(axis=0)) / (abs(terms).sum(axis=0) + exact(1e-300)), 0 * theta
+    yield 1 + abs(terms.sum(axis=0)) / (abs(terms).sum(axis=0) + exact(1e-300)), 1 + 0 * theta
 
 
 @oracle("optimum.logistic_optimum")
@@ -427,17 +427,19 @@ def _(result, model, X, y, optimizer, loss_fn, n_epochs, batch_size, scheduler, 
     X, y = (v if isinstance(v, torch.Tensor) else torch.from_numpy(np.array(v, float)) for v in (X, y))
     X, y = (v if v.is_floating_point() else v.to(next(model.parameters())) for v in (X, y))
     size = batch_size or len(X)
-    for epoch in range(n_epochs):
-        losses = 0.0
-        for first in range(0, len(X), size):
+    starts = list(range(0, len(X), size))
+    for k, firsts in enumerate(([[first] for first in starts] if record == "step" else [starts]) * n_epochs):
+        losses, n_rows = 0.0, 0
+        for first in firsts:
             optimizer.zero_grad()
             loss = loss_fn(model(X[first : first + size]), y[first : first + size])
             loss.backward()
             optimizer.step()
             losses += loss.item() * len(X[first : first + size])
-        yield result.loss[epoch], losses / len(X)
+            n_rows += len(X[first : first + size])
+        yield result.loss[k], losses / n_rows
         for name, parameter in model.named_parameters():
-            yield result[name][epoch], copy.deepcopy(parameter.detach())
+            yield result[name][k], copy.deepcopy(parameter.detach())
 
 
 @oracle("plotting.curves")
