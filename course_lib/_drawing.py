@@ -170,7 +170,10 @@ def share_bar(axes: Sequence[Axes]) -> None:
 
 def probability(ax: Axes, weight: Array, bias: Array) -> None:
     """Shade how probable a classifier takes label 1 to be."""
-    x, y = (torch.linspace(*limits, 121, dtype=torch.float64) for limits in (ax.get_xlim(), ax.get_ylim()))
+    x, y = (
+        torch.linspace(*limits, 121, dtype=torch.float64, device="cpu")
+        for limits in (ax.get_xlim(), ax.get_ylim())
+    )
     plane = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
     steepness = _arguments.finite("weight", weight).detach().cpu().double().norm().clamp(max=LARGEST)
     away = signed_distance(plane.reshape(-1, 2), weight, bias).detach().cpu()

@@ -204,7 +204,7 @@ def descent_paths(
     path = start.new_empty(n_steps + 1, n_parameters, n_paths)
     for flag in flags.unique().tolist():
         chosen = (flags == flag).expand(n_paths)
-        some = {name: value[chosen] if len(value) > 1 else value.item() for name, value in settings.items()}
+        some = {name: each[chosen] if len(each) > 1 else each.squeeze() for name, each in settings.items()}
         path[..., chosen] = _follow(gradient, start[:, chosen], n_steps, nesterov=flag, **some)
     if not path[-1].isfinite().all():  # what has left the finite numbers does not return
         raise ValueError(
@@ -219,10 +219,10 @@ def _follow(
     theta: torch.Tensor,
     n_steps: int,
     *,
-    lr: float | torch.Tensor,
-    momentum: float | torch.Tensor,
-    dampening: float | torch.Tensor,
-    weight_decay: float | torch.Tensor,
+    lr: torch.Tensor,
+    momentum: torch.Tensor,
+    dampening: torch.Tensor,
+    weight_decay: torch.Tensor,
     nesterov: bool,
 ) -> torch.Tensor:
     """Return the parameters, one path a column, before the first step and after each."""

@@ -201,17 +201,26 @@ def least_squares_optimum(
         raise ValueError(f"y must have one row a row of X, {len(X)}, got shape {tuple(y.shape)}")
     weight_decay = _arguments.number("weight_decay", weight_decay)
     Z, Y = augment(X.double()), y.double()
-    D = torch.eye(Z.shape[1]).to(Z)
-    if not _arguments.flag("decay_bias", decay_bias):
-        D[-1, -1] = 0
     # As rows below those of the data, the penalty costs no digits: the squares are never added up.
-    root = (weight_decay * y.numel() / 2) ** 0.5
-    rows = torch.cat([Z, root * D])
-    targets = torch.cat([Y, Y.new_zeros(len(D), *Y.shape[1:])]).reshape(len(rows), -1)
-    theta = torch.linalg.lstsq(rows, targets, driver="gelsd").solution.reshape(len(D), *Y.shape[1:]).to(X)
+    penalty = torch.full_like(Z[0], weight_decay**0.5 * (y.numel() / 2) ** 0.5)
+    penalty[-1] *= _arguments.flag("decay_bias", decay_bias)
+    rows = torch.cat([Z, penalty.diag()])
+    targets = torch.cat([Y.reshape(len(Y), -1), Z.new_zeros(len(penalty), Y[0].numel())])
+    theta = _shortest_least_squares(rows, targets).reshape(len(penalty), *Y.shape[1:]).to(X)
     return LinearModel(
         *(_arguments.finite("the optimum for X and y", part) for part in (theta[:-1], theta[-1]))
     )
+
+
+def _shortest_least_squares(rows: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Measure each column in units of its own, unless there are several minimizers."""
+    units, unit = (part.abs().amax(dim=0) for part in (rows, targets))
+    units, unit = torch.where(units > 0, units, 1), torch.where(unit > 0, unit, 1)
+    theta, _, rank, _ = torch.linalg.lstsq(rows / units, targets / unit, driver="gelsd")
+    if rank < len(units):
+        theta, units = torch.linalg.lstsq(rows, targets / unit, driver="gelsd").solution, units**0
+    shortest: torch.Tensor = theta / units[:, None] * unit
+    return shortest
 
 
 def _check_penalty(penalty: str) -> None:

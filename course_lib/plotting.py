@@ -381,7 +381,7 @@ def fits(
             raise ValueError(f"{name} must have one column, got shape {tuple(column.shape)}")
     X = X.detach() if X.is_floating_point() else X.double()
     dots = _drawable("X", X), _drawable("y", y)
-    x = torch.linspace(dots[0].min(), dots[0].max(), 201, dtype=torch.float64)[:, None]
+    x = torch.linspace(dots[0].min(), dots[0].max(), 201, dtype=torch.float64, device="cpu")[:, None]
     heights = {}
     for label, model in _arguments.mapping("models", models, empty=True).items():
         heights[label] = _prediction(f"models[{label!r}]", model, x, x.to(X))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 __all__ = ["Table", "table"]
 
@@ -48,7 +47,7 @@ class Table:
         return f"<table>{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
-def table(formats: Any, rows: Any = None, *, caption: str = "") -> Table:
+def table(formats: Mapping[str, str], rows: Iterable[Sequence[object]], *, caption: str = "") -> Table:
     """Return rows of values as a table, each column in its own format.
 
     Parameters
@@ -82,9 +81,6 @@ def table(formats: Any, rows: Any = None, *, caption: str = "") -> Table:
       0.25   0.93°
      limit       -
     """
-    if rows is None:  # TODO: the form of the chapters until they are rewritten
-        dicts = list(formats)
-        formats, rows = dict.fromkeys(dicts[0], "{}"), [list(row.values()) for row in dicts]
     if not isinstance(formats, Mapping):
         raise TypeError(f"formats must be a dict of str to str, got {formats!r}")
     for column in (text for pair in formats.items() for text in pair):
@@ -116,7 +112,7 @@ def _cell(name: str, layout: str, value: object) -> str:
         return "-" if value is None else value
     try:
         return layout.format(value)
-    except (ValueError, TypeError, IndexError, KeyError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise ValueError(
             f"rows: {value!r} does not fit the format {layout!r} of {name!r}: {error}"
         ) from error

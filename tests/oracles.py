@@ -297,12 +297,24 @@ def _(result, X, y, theta, weight_decay, penalty, decay_bias):
 
 @oracle("optimum.least_squares_optimum")
 def _(result, X, y, weight_decay, decay_bias):
-    """The slopes of the loss and of the penalty cancel."""
-    X, y, theta = exact(X), exact(y), np.append(*map(exact, result))
+    """What each parameter contributes at most; where there are several minimizers, the slopes."""
+    X, y = exact(X), exact(y).reshape(len(exact(y)), -1)
     rows = np.column_stack([X, np.full(len(X), exact(1))])
-    decay = np.array([exact(weight_decay)] * X.shape[1] + [exact(weight_decay) * decay_bias])
-    terms = np.concatenate([2 * rows * (rows @ theta - y)[:, None] / len(X), [decay * theta]])
-    yield 1 + abs(terms.sum(axis=0)) / (abs(terms).sum(axis=0) + exact(1e-300)), 1 + 0 * theta
+    root = sqrt(exact(weight_decay) * y.size / 2)
+    penalty = np.diag([root] * X.shape[1] + [root * decay_bias])
+    Z, targets = np.vstack([rows, penalty]), np.vstack([y, np.zeros((len(penalty), y.shape[1])) * root])
+    size = abs(Z).max(axis=0)
+    size = np.where(size == 0, exact(1), size)
+    theta = np.vstack([np.reshape(exact(part), (-1, y.shape[1])) for part in result]) * size[:, None]
+    Z = Z / size
+    try:
+        expected = mp.lu_solve(mp.matrix((Z.T @ Z).tolist()), mp.matrix((Z.T @ targets).tolist()))
+        expected = np.array(expected.tolist())
+        yield tuple(np.where(abs(part) < 1e-300 * size[:, None], 0, part) for part in (theta, expected))
+    except ZeroDivisionError:
+        slopes = Z.T @ (Z @ theta - targets)
+        terms = abs(Z).T @ (abs(Z) @ abs(theta) + abs(targets))
+        yield 1 + slopes / (terms + exact(1e-300)), 1 + 0 * theta
 
 
 @oracle("optimum.logistic_optimum")
@@ -416,9 +428,13 @@ def _(result, X, y, weight_decays, lr, n_steps, decay_bias):
 @oracle("tables.table")
 def _(result, formats, rows, caption):
     layouts = list(formats.values())
-    cells = [layout.format(value) for row in rows for layout, value in zip(layouts, row, strict=True)]
+    cells = [_cell(layout, value) for row in rows for layout, value in zip(layouts, row, strict=True)]
     assert str(result).split() == " ".join([*formats, *cells]).split()
     return ()
+
+
+def _cell(layout, value):
+    return "-" if value is None else value if isinstance(value, str) else layout.format(value)
 
 
 @oracle("training.train")

@@ -138,7 +138,7 @@ def test_a_build_after_an_edit_equals_a_fresh_one(small_book, tmp_path):
     before = built(folder)
 
     change(folder / "book" / "intro.md", "A small book.", "A small book with an edit.")
-    change(folder / "course_lib" / "tables.py", "Return rows as", "Return all rows as")
+    change(folder / "course_lib" / "tables.py", "Return rows of values", "Return all rows of values")
     change(folder / "book" / "turning.ipynb", "plot([0, 1])", "plot([1, 0])")
     change(folder / "tools" / "build" / "site.py", '"base-uri": "\'none\'"', '"base-uri": "\'self\'"')
     change(folder / "_toc.yml", "      - file: book/gone\n", "")
