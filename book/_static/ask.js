@@ -43,17 +43,15 @@
     const strong = quote.querySelector("p > strong:first-child");
     const number = strong && QUESTION.exec(strong.textContent)?.[1];
     const items = [...quote.querySelectorAll("li")];
-    if (!number || !items.length) return null;
+    if (!number || !items.length || !items.every((item) => OPTION.test(item.textContent))) return null;
     const options = {};
     const fieldset = element("fieldset", { className: "question" });
     fieldset.append(element("legend", {}, ...strong.parentElement.childNodes));
     for (const item of items) {
-      const letter = OPTION.exec(item.textContent)?.[1];
-      if (!letter) return null;
+      const letter = OPTION.exec(item.textContent)[1];
       const input = element("input", { type: "radio", name: `prediction-${number}`, value: letter });
-      const text = element("span", {}, ...(item.querySelector("p") || item).childNodes);
-      options[letter] = text.textContent.trim();
-      fieldset.append(element("label", {}, input, text));
+      options[letter] = element("span", {}, ...(item.querySelector("p") || item).childNodes);
+      fieldset.append(element("label", {}, input, options[letter]));
     }
     quote.replaceWith(fieldset);
     return { number, options, fieldset };
@@ -69,47 +67,54 @@
     return found;
   }
 
-  /** Say in words what was predicted and what is so. */
+  /** Say in words what was predicted and what is so; formulas are copied as they are drawn. */
   function verdict({ options }, letter, right) {
-    if (!letter) return `You have not predicted. It is ${options[right]}.`;
-    return letter === right ? `You predicted ${options[letter]}: right.` : `You predicted ${options[letter]}; it is ${options[right]}.`;
+    const [said, so] = [letter, right].map((key) => options[key]?.cloneNode(true) ?? "");
+    if (!letter) return ["You have not predicted. It is ", so];
+    return letter === right ? ["You predicted ", said, ": right."] : ["You predicted ", said, ". It is ", so];
   }
 
   function start() {
     const chosen = load();
-    const asked = [...document.querySelectorAll("article blockquote")].map(question).filter(Boolean);
-    if (!asked.length) return;
     const told = answers();
-    const claims = document.querySelector("#what-you-can-now-claim");
+    const asked = [...document.querySelectorAll("article blockquote")].map(question).filter(Boolean);
+    const settled = asked.filter(({ number }) => told[number]);
+    if (!settled.length) return;
     const list = element("ol");
-    const summary = element("section", { className: "predictions", id: "your-predictions" });
-    summary.append(element("h2", {}, "Your predictions"), list);
-    claims?.before(summary);
+    const again = element("button", { type: "button", className: "again" }, "Predict again");
+    const summary = element("section", { className: "predictions" });
+    summary.append(element("h2", {}, "Your predictions"), list, again);
+    (document.querySelector("#what-you-can-now-claim") ?? told[settled.at(-1).number].fold).before(summary);
 
     function show() {
+      const right = settled.filter(({ number }) => chosen[number] === told[number].right).length;
+      summary.querySelector("h2").textContent = `Your predictions: ${right} of ${settled.length} right`;
       list.replaceChildren();
-      for (const one of asked) {
-        const answer = told[one.number];
-        if (!answer) continue;
-        const line = verdict(one, chosen[one.number], answer.right);
-        list.append(element("li", {}, line));
-        answer.fold.querySelector(".verdict")?.remove();
-        if (chosen[one.number]) {
-          answer.fold.querySelector("summary").after(element("p", { className: "verdict" }, line));
+      for (const one of settled) {
+        const { fold, right } = told[one.number];
+        const letter = chosen[one.number];
+        list.append(element("li", {}, ...verdict(one, letter, right)));
+        fold.querySelector(".verdict")?.remove();
+        if (letter) {
+          const line = element("p", { className: "verdict" }, ...verdict(one, letter, right));
+          fold.querySelector("summary").after(line);
         }
+        for (const input of one.fieldset.querySelectorAll("input")) input.checked = input.value === letter;
       }
     }
 
-    for (const { number, fieldset } of asked) {
-      for (const input of fieldset.querySelectorAll("input")) {
-        input.checked = input.value === chosen[number];
-        input.addEventListener("change", () => {
-          chosen[number] = input.value;
-          save(chosen);
-          show();
-        });
-      }
+    for (const { number, fieldset } of settled) {
+      fieldset.addEventListener("change", (event) => {
+        chosen[number] = event.target.value;
+        save(chosen);
+        show();
+      });
     }
+    again.addEventListener("click", () => {
+      for (const { number } of settled) delete chosen[number];
+      save(chosen);
+      show();
+    });
     show();
   }
 

@@ -22,6 +22,7 @@ COLAB = "https://colab.research.google.com"
 # %pip is IPython's: it installs into the running kernel. --no-deps leaves torch and numpy as Colab has
 # them, and --no-build-isolation fetches no build tools, so that nothing but course_lib is installed.
 SETUP = '''\
+# @title Set-up
 # On Colab this installs course_lib and nothing else; elsewhere, nothing.
 import sys
 from importlib.util import find_spec
@@ -36,6 +37,7 @@ if find_spec("course_lib") is None:
         )
     %pip install --quiet --no-deps --no-build-isolation "git+{{HOME}}"'''
 SETUP_WITHOUT_HOME = """\
+# @title Set-up
 # This looks whether course_lib, the module behind the book, is installed.
 from importlib.util import find_spec
 

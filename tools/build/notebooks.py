@@ -21,7 +21,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-KEPT_IN_CELLS = ("mystnb", "tags")
+KEPT_IN_CELLS = ("cellView", "mystnb", "tags")
 
 
 def chapters(root=ROOT):

@@ -1,0 +1,130 @@
+"""How a chapter meets the eye: what is seen first, how much of it, and what it asks."""
+
+import re
+from statistics import median
+
+import pytest
+
+from tools import ROOT
+from tools.build import notebooks
+
+CHAPTERS = notebooks.chapters()
+PUZZLES = [path for path in CHAPTERS if path.stem != "why_decay"]
+FOLD = re.compile(r"<details>.*?</details>", re.DOTALL)
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+QUESTION = re.compile(r"^> \*\*Predict (\d+)\.\*\*(.*(?:\n>.*)*)", re.MULTILINE)
+OPTION = re.compile(r"^> - \(([a-z])\) ", re.MULTILINE)
+ANSWER = re.compile(r"<summary>Answer to prediction (\d+)</summary>\n\n\*\*\(([a-z])\)\*\*")
+CAPTION = re.compile(r"^\*\*Figure (\d+)\.(\d+)\.\*\*", re.MULTILINE)
+
+
+def each(paths):
+    return pytest.mark.parametrize("cells", [pytest.param(cells_of(path), id=path.stem) for path in paths])
+
+
+def cells_of(path):
+    return notebooks.read(path).cells
+
+
+def folded(cell):
+    return "hide-input" in cell.metadata.get("tags", [])
+
+
+def images(cell):
+    return sum("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+
+
+def lines(cell):
+    return len([line for line in cell.source.splitlines() if line.strip()])
+
+
+def seen(cell):
+    """Return the text of a cell that a reader sees without opening a fold."""
+    if cell.cell_type == "markdown":
+        return FOLD.sub("", COMMENT.sub("", cell.source))
+    printed = [output.get("text", output.get("data", {}).get("text/plain", "")) for output in cell.outputs]
+    return "\n".join(["" if folded(cell) else cell.source, *printed * (not images(cell))])
+
+
+def words(text):
+    return sum(any(letter.isalnum() for letter in word) for word in text.split())
+
+
+def visible_code(cells):
+    return [cell for cell in cells if cell.cell_type == "code" and not folded(cell)]
+
+
+@each(CHAPTERS)
+def test_a_picture_stands_within_the_first_150_words(cells):
+    before = []
+    for cell in cells:
+        if cell.cell_type == "code" and images(cell):
+            break
+        before.append(seen(cell) if cell.cell_type == "markdown" else "" if folded(cell) else cell.source)
+    assert len(before) < len(cells)
+    assert words("\n".join(before)) <= 150
+
+
+@each(CHAPTERS)
+def test_visible_cells_are_short_and_the_setup_is_folded(cells):
+    lengths = [lines(cell) for cell in visible_code(cells)]
+    assert max(lengths) <= 20
+    assert median(lengths) <= 10
+    assert folded(next(cell for cell in cells if cell.cell_type == "code"))
+
+
+@each(CHAPTERS)
+def test_what_is_folded_here_is_folded_on_colab_too(cells):
+    for cell in cells:
+        if cell.cell_type == "code":
+            assert (cell.metadata.get("cellView") == "form") == folded(cell), cell.source
+            assert cell.source.startswith("# @title ") == folded(cell), cell.source
+
+
+@each(PUZZLES)
+def test_a_chapter_shows_4500_words_or_less(cells):
+    assert sum(words(seen(cell)) for cell in cells) <= 4500
+
+
+@each(CHAPTERS)
+def test_each_prediction_has_its_answer_further_down(cells):
+    asked, told = [], {}
+    for place, cell in enumerate(cells):
+        if cell.cell_type == "markdown":
+            asked += [(place, int(n), OPTION.findall(rest)) for n, rest in QUESTION.findall(cell.source)]
+            told |= {int(n): (place, letter) for n, letter in ANSWER.findall(cell.source)}
+    assert len(asked) >= 2
+    assert [number for _, number, _ in asked] == list(range(1, len(asked) + 1)) == sorted(told)
+    for place, number, options in asked:
+        assert options == list("abcdefgh"[: len(options)])
+        assert len(options) >= 2
+        assert told[number][0] > place
+        assert told[number][1] in options
+    assert len({letter for _, letter in told.values()}) > 1, "always the same letter is right"
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_figures_are_numbered_in_their_order_and_have_a_sentence(path):
+    number = CHAPTERS.index(path) if CHAPTERS[0].stem == "why_decay" else CHAPTERS.index(path) + 1
+    figures, wanted = [], 0
+    for cell in cells_of(path):
+        if cell.cell_type == "code":
+            assert wanted == 0 or not images(cell), "a figure without a sentence under it"
+            wanted += images(cell)
+        elif found := CAPTION.findall(cell.source):
+            assert len(found) == wanted
+            figures, wanted = figures + found, 0
+    assert wanted == 0
+    assert figures == [(str(number), str(k)) for k in range(1, len(figures) + 1)]
+    assert figures
+
+
+@each(CHAPTERS)
+def test_a_chapter_says_how_long_it_takes_and_what_it_needs(cells):
+    assert re.search(r"^\*\d+ minutes\. You need:? .+", cells[0].source, re.MULTILINE)
+
+
+def test_no_page_speaks_of_a_monday():
+    for path in [*CHAPTERS, *(ROOT / "book").glob("*.md")]:
+        text = path.read_text(encoding="utf-8")
+        assert "Monday" not in text, path.name
