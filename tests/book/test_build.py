@@ -54,7 +54,7 @@ def small_book(copy_of_repository, environment_of):
     (copy_of_repository / "book" / "intro.md").write_text("# Intro\n\nA small book.\n")
     chapters = {
         "turning": "from course_lib.geometry import angle\nprint('angle', angle([0.0, 1.0]).item())",
-        "listing": "from course_lib.tables import table\nprint(table([{'a': 1}]))",
+        "listing": "from course_lib.tables import table\nprint(table({'a': '{}'}, [(1,)]))",
     }
     toc = TOC
     for name, source in chapters.items():

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tools import ROOT
 from tools.build import notebooks
-from tools.build.sphinx_extension import depends_on
+from tools.build.executing import depends_on
 
 pytestmark = pytest.mark.site
 

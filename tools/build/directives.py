@@ -1,0 +1,141 @@
+"""What pages draw of records: the ledger of claims, the Rosetta stone, the idle optimizers."""
+
+import json
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
+from sphinx.util.nodes import nested_parse_with_titles
+
+from tools import ROOT
+from tools.build import notebooks
+from tools.verify import claims
+
+
+class Ledger(Directive):
+    """Every claim of every chapter, with the test that computes it, and what is often heard instead."""
+
+    def run(self):
+        heard, ledger = [], []
+        for chapter in notebooks.chapters():
+            tests_path = claims.tests_of(chapter)
+            tests = {test.name: test for test in claims.claim_tests(tests_path)}
+            tests_name = tests_path.relative_to(ROOT).as_posix()
+            notebook = notebooks.read(chapter)
+            ledger += [f"## {notebooks.title(notebook)}", ""]
+            ledger += [f"From {{doc}}`{chapter.stem}`; the tests are in `{tests_name}`.", ""]
+            for claim in claims.claims(notebook):
+                ledger += [f"({claim.id})=", f"**{claim.id}**: {claim.sentence}", ""]
+                if claim.heard:
+                    heard += [f"- “{claim.heard}” But: [{claim.id}](#{claim.id})"]
+                    ledger += [f"> Often heard: “{claim.heard}”", ""]
+                if claim.test_name in tests:
+                    ledger += [f":::{{dropdown}} {claim.test_name}", "```python"]
+                    ledger += [tests[claim.test_name].source, "```", ":::", ""]
+        return drawn(self, ["## Often heard, and at most half true", "", *heard, "", *ledger])
+
+
+def drawn(directive, lines):
+    """Return the nodes of a directive that stands for lines of Markdown."""
+    section = nodes.section()
+    section.document = directive.state.document
+    text = StringList("\n".join(lines).splitlines(), directive.name)
+    nested_parse_with_titles(directive.state, text, section)
+    return section.children
+
+
+LIBRARIES = {
+    "reference": "The reference",
+    "textbook": "Textbooks",
+    "written": "Written into the loss",
+    "torch": "PyTorch",
+    "course_lib": "This book",
+    "paper": "The papers on decoupled decay and on Lion",
+    "sklearn": "scikit-learn",
+    "keras": "Keras",
+    "xgboost": "XGBoost",
+    "lightgbm": "LightGBM",
+}
+
+
+class Rosetta(Directive):
+    """Every knob of course_lib.conventions, by library, with what its check allows or has measured."""
+
+    def run(self):
+        from course_lib.conventions import KNOBS
+
+        record = measured()
+        lines = []
+        for library in dict.fromkeys(name.partition(".")[0] for name in KNOBS):
+            rows = {}
+            for name, knob in KNOBS.items():
+                if name.partition(".")[0] == library:
+                    rows.setdefault(knob_cells(knob, record["knobs"]), []).append(name.partition(".")[2])
+            lines += [f"### {LIBRARIES.get(library, library)}", ""]
+            lines += [table_row("knob", "lambda in $J$", "bias", "off by", "it minimizes, or does")]
+            lines += [table_row(*5 * ["---"])]
+            for cells, names in rows.items():
+                lines += [table_row(", ".join(f"`{name}`" for name in names), *cells)]
+            lines += [""]
+        versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+        lines += [f"`make rosetta` last ran on {record['date']}, with Python {record['python']}, {versions}."]
+        return drawn(self, lines)
+
+
+def measured():
+    """Return the record of `make rosetta`."""
+    return json.loads((ROOT / "book" / "rosetta.json").read_text(encoding="utf-8"))
+
+
+def table_row(*cells):
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def knob_cells(knob, records):
+    """Return what a row says of a knob beside its name."""
+    off_by = f"≤\N{NO-BREAK SPACE}{power_of_ten(knob.tolerance)}"
+    if knob.name in records:
+        off_by = power_of_ten(records[knob.name]["difference"])
+    kind = {"l2": "", "decoupled": f" ({knob.beside}'s)"}.get(knob.penalty, f" ({knob.penalty})")
+    bias = f"{knob.bias}\\*" if knob.bias_is_a_choice else knob.bias
+    return formulas(knob) + kind, bias, off_by, f"`{knob.objective}`"
+
+
+def formulas(knob):
+    """Return the formulas of a knob, each with its losses where they differ, or need a number of outputs."""
+    losses = {}
+    for loss, formula in knob.formulas.items():
+        losses.setdefault(formula, []).append(loss)
+    if len(losses) == 1 and not any(" of " in loss for loss in knob.formulas):
+        return f"`{knob.formula}`"
+    return "; ".join(f"{', '.join(names)}: `{formula}`" for formula, names in losses.items())
+
+
+def power_of_ten(number):
+    """Return a number of one digit, such as 4e-08, as text that does not break: 4·10⁻⁸."""
+    digit, exponent = f"{number:.0e}".split("e")
+    power = "10" + str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return power if digit == "1" else f"{digit}·{power}"
+
+
+class IdleOptimizers(Directive):
+    """What every optimizer does to parameters whose gradient is zero."""
+
+    def run(self):
+        record = measured()
+        lines = []
+        for library, verdicts in record["optimizers"].items():
+            shrinking = sum(verdict == "shrinks" for verdict in verdicts.values())
+            version = record["versions"].get(library.replace("_", "-"), "")
+            title = f"**{library}** {version}".strip()
+            lines += [f"{title}: {shrinking} of {len(verdicts)} shrink every weight.", ""]
+            for verdict in sorted(set(verdicts.values()) - {"shrinks"}, key=worst_first):
+                names = ", ".join(f"`{name}`" for name, found in verdicts.items() if found == verdict)
+                lines += [f"- {verdict}: {names}"]
+            lines += [""]
+        return drawn(self, lines)
+
+
+def worst_first(verdict):
+    kinds = ("tilts", "shrinks some", "does not decay", "not run")
+    return kinds.index(verdict.partition(":")[0]), verdict
