@@ -20,7 +20,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 check_python = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 book" % sys.version_info[:2])'
 stage = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup book test lowest mutants audit links serve notebooks format bench rosetta home lock clean
+.PHONY: help setup book check test lowest mutants audit links serve notebooks format bench rosetta home lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F '|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -47,6 +47,9 @@ book: $(READY) ## execute the notebooks and build the book into _build/html
 	@set -e; start=$$(date +%s); \
 	$(ONE_THREAD) $(BIN)/jupyter-book build . --warningiserror --keep-going --quiet; \
 	printf 'Built in %d s. Open %s\n' "$$(($$(date +%s) - start))" "$(CURDIR)/_build/html/index.html"
+
+check: $(READY) ## what belongs to the changed files (or FILES=...): seconds, for the loop of work
+	@$(BIN)/python -m tools.verify.check $(FILES)
 
 test: book ## lint, unit tests, docstring examples, notebooks, and the built site
 	$(call stage,lint: ruff and mypy)
