@@ -82,7 +82,7 @@ mutants: $(READY) $(MUTANTS)/ready ## change course_lib on purpose, line by line
 	@rm -rf mutants
 	@$(MUTANTS)/bin/python -c "import site; from pathlib import Path; Path(site.getsitepackages()[0], 'book.pth').write_text(str(next(Path('$(VENV)').resolve().glob('lib/python*/site-packages'))))"
 	@$(ONE_THREAD) $(MUTANTS)/bin/mutmut run --max-children 2
-	@$(MUTANTS)/bin/python -m tools.verify.mutants
+	@$(MUTANTS)/bin/python -m tools.verify.mutants tools/verify/survivors.txt
 
 audit: ## look for known vulnerabilities in what is pinned; needs the internet
 	@$(PYTHON) -m venv $(AUDIT)
