@@ -44,12 +44,17 @@ def test_finite_lets_pass_what_is_empty_or_complex_only_where_told():
             _arguments.finite("values", torch.tensor([1j, part]), imaginary=True)
 
 
-def test_finite_lets_pass_what_is_not_known_yet():
-    def doubled(values):
-        return 2 * _arguments.finite("values", values)
+def doubled(values):
+    return 2 * _arguments.finite("values", values)
 
+
+def test_finite_lets_pass_what_is_not_known_yet():
     rows = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert torch.equal(torch.func.vmap(doubled)(rows), 2 * rows)
+
+
+def test_finite_is_compiled():
+    rows = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     torch._dynamo.reset()
     assert torch.equal(torch.compile(doubled, fullgraph=True, backend="eager")(rows), 2 * rows)
 

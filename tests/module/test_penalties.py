@@ -173,7 +173,7 @@ def test_values_and_gradients_of_many_at_once_are_those_of_each(function, dtype)
 @each_function
 @KINDS
 @pytest.mark.parametrize("row", [0, 2])
-def test_compiling_in_one_piece_changes_neither_value_nor_gradient(function, dtype, row):
+def test_compiled_in_one_piece_it_changes_neither_value_nor_gradient(function, dtype, row):
     torch._dynamo.reset()
     weight, twin = (ROWS[row].to(dtype).requires_grad_() for _ in range(2))
     found, expected = torch.compile(function, fullgraph=True, backend="aot_eager")(twin), function(weight)
@@ -184,14 +184,14 @@ def test_compiling_in_one_piece_changes_neither_value_nor_gradient(function, dty
         assert torch.equal(twin.grad, weight.grad)
 
 
-def test_compiling_takes_another_strength_each_time():
+def test_compiled_it_takes_another_strength_each_time():
     torch._dynamo.reset()
     compiled = torch.compile(l2_penalty, fullgraph=True, backend="eager")
     for weight_decay in (0.1, 0.3, 0.0, 2.0):
         assert torch.equal(compiled(ROWS[:2], weight_decay), l2_penalty(ROWS[:2], weight_decay))
 
 
-def test_the_parameters_of_a_model_compile_with_its_loss():
+def test_the_parameters_of_a_model_are_compiled_with_its_loss():
     torch._dynamo.reset()
     model, X = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 1)), torch.ones(4, 3)
 

@@ -177,7 +177,7 @@ def main():
         *logistic_rows(),
         *landscape_rows(),
     ]
-    print(table([{"what": what, "measured": measured} for what, measured in rows]))
+    print(table({"what": "{}", "measured": "{}"}, rows))
 
 
 if __name__ == "__main__":

@@ -658,13 +658,14 @@ def holds(measured):
 
 def show(record):
     shown = ("name", "difference", "tolerance", "doubled")
-    print(table([{key: knob[key] for key in shown} for knob in record["knobs"].values()]), end="\n\n")
+    rows = [[knob[key] for key in shown] for knob in record["knobs"].values()]
+    print(table(dict.fromkeys(shown, "{}"), rows), end="\n\n")
     for library, verdicts in record["optimizers"].items():
         kinds = Counter(found.partition(":")[0] for found in verdicts.values())
         print(f"{library}: {', '.join(f'{kind} {count}' for kind, count in kinds.most_common())}")
         others = {name: found for name, found in verdicts.items() if found != "shrinks"}
         if others:
-            print(table([{"optimizer": name, "verdict": found} for name, found in others.items()]))
+            print(table({"optimizer": "{}", "verdict": "{}"}, others.items()))
         print()
 
 
