@@ -36,7 +36,11 @@ CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 PYTHON_BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
 LINK_TARGET = re.compile(r"\]\([^)]*\)|<https?://[^>]*>|https?://\S+|\{\w+\}`[^`]*`")
 EXPRESSION = re.compile(r"\$\$.*?\$\$|\$[^$]+\$|``.*?``|`[^`]+`", re.DOTALL)
-REFERENCE = re.compile(r"\b(?:figures?|chapters?|algorithm) \d+(?:(?:,| and|, and| to) \d+)*", re.IGNORECASE)
+REFERENCE = re.compile(
+    r"\b(?:figures?|chapters?|algorithm|predictions?) \d+(?:(?:,| and|, and| to) \d+)*"
+    r"|\*\*Predict \d+\.|^\*\d+ minutes\.",
+    re.IGNORECASE | re.MULTILINE,
+)
 ITEM_NUMBER = re.compile(r"^ *\d+\. ", re.MULTILINE)
 LIST_ITEM = re.compile(r"^(?:[-*]|\d+\.) ", re.MULTILINE)
 HIDDEN = "\0"
