@@ -17,7 +17,7 @@ from course_lib.optimum import logistic_objective, logistic_optimum
 from course_lib.penalties import soft_threshold
 from course_lib.scratch import logistic_descent
 from course_lib.training import train
-from tests.refuting import plus, refuted_by, times
+from tests.refuting import being, plus, refuted_by, times
 
 X, y = two_points()
 Xd = X.double()
@@ -60,6 +60,7 @@ def test_drift_limit():
     assert angle(max_margin(Xd, y, count_bias=True)[0]) == pytest.approx(-15.945396, abs=1e-6)
 
 
+@refuted_by(max_margin, count_bias=being(False))
 def test_bias_counts():
     """Gradient descent tends to the maximum-margin separator with the bias counted as a weight and, where the two differ, not to the one without: on ten of ten draws its angle to the first falls, and the way from step 2,000 to step 20,000 points nearer to it."""
     for seed in range(1, 11):
@@ -73,8 +74,10 @@ def test_bias_counts():
         assert to_free == pytest.approx(angle_between(counted, free).item(), abs=4)
 
 
+@refuted_by(max_margin, result=plus(1e-9))
+@refuted_by(logistic_descent, lr=times(0.01))
 def test_midpoint():
-    """A line with equal margins on two points passes through their midpoint: the bisector does, the limit of descent does, and the running boundary only approaches it."""
+    """A line with equal margins on a point of each class passes through their midpoint: the bisector does, the limit of descent does, and the running boundary only approaches it."""
     for count_bias in (True, False):
         weight, bias = max_margin(Xd, y, count_bias=count_bias)
         torch.testing.assert_close(Xd @ weight + bias, torch.tensor([1.0, -1.0], dtype=torch.float64))
@@ -86,6 +89,7 @@ def test_midpoint():
     assert distance[-1] < 0.04
 
 
+@refuted_by(logistic_descent, lr=times(1.01))
 def test_one_over_log():
     """The angle that is still missing shrinks like 1/log t: in the long run, squaring the number of steps halves it."""
     Z = augment(Xd) * (2 * y.double() - 1)[:, None]
@@ -107,8 +111,10 @@ def test_one_over_log():
         assert longer / shorter == pytest.approx(0.5, abs=0.01)
 
 
+@refuted_by(LinearSVC, intercept_scaling=being(100))
+@refuted_by(max_margin, count_bias=being(False))
 def test_two_svms():
-    """On the two points, with C large enough to forbid errors, scikit-learn's SVC and LinearSVC differ by 42.51 degrees, because LinearSVC counts the bias."""
+    """On the points of the puzzle, with C large enough to forbid errors, scikit-learn's SVC and LinearSVC differ by 42.51 degrees, because LinearSVC counts the bias."""
     svc = SVC(kernel="linear", C=1e10).fit(Xd, y)
     linear_svc = LinearSVC(loss="hinge", C=1e6, max_iter=1_000_000, random_state=0).fit(Xd, y)
     assert angle_between(svc.coef_[0], linear_svc.coef_[0]) == pytest.approx(42.510447, abs=3e-3)
@@ -121,6 +127,7 @@ def test_two_svms():
         assert machine.intercept_[0] == pytest.approx(bias.item(), abs=1e-4)
 
 
+@refuted_by(torch.optim.SGD, weight_decay=times(1.01))
 def test_decay_holds():
     """With decay 0.2 the run of the puzzle does separate the points, from epoch 11 on, and leaves (1, 1) a probability of 0.4905; from 20 of 20 starts the points are separated from epoch 15 on."""
     for seed in range(20):
@@ -134,6 +141,8 @@ def test_decay_holds():
             assert separates[11:].all()
 
 
+@refuted_by(torch.optim.SGD, weight_decay=times(1.01))
+@refuted_by(logistic_optimum, decay_bias=being(False))
 def test_bias_decayed():
     """Given model.parameters(), torch's weight_decay decays the bias too: SGD ends where the gradient of loss + lambda/2 (|w|^2 + b^2) is zero."""
     history = trained(lambda model: model.parameters(), 0.2, 1000, lr=0.5, dtype=torch.float64)
@@ -145,6 +154,8 @@ def test_bias_decayed():
     torch.testing.assert_close(theta.detach(), torch.cat([weight, bias[None]]), rtol=0, atol=1e-12)
 
 
+@refuted_by(logistic_optimum, weight_decay=times(1.01))
+@refuted_by(logistic_optimum, decay_bias=being(False))
 def test_critical_decay():
     """With the bias decayed, (1, 1) is lost above lambda = 1/(4 ln 3) = 0.2276, where the line is exactly vertical."""
     critical = 1 / (4 * log(3))
@@ -157,6 +168,7 @@ def test_critical_decay():
         assert (probability_of_negative(*optimum) > 0.5) == lost
 
 
+@refuted_by(logistic_optimum, decay_bias=being(False))
 def test_angle_trap():
     """More decay on weights and bias brings the angle closer to the bisector's while the classifier breaks."""
     lambdas = (0.01, 0.1, 0.2, 0.3, 1.0, 10.0, 1000.0)
@@ -168,8 +180,9 @@ def test_angle_trap():
     assert [bool(probability_of_negative(*optimum) > 0.5) for optimum in optima] == [False] * 3 + [True] * 4
 
 
+@refuted_by(logistic_optimum, decay_bias=being(True))
 def test_weights_only():
-    """Decaying the weights alone gives the exact bisector of the two points for every lambda above zero."""
+    """Decaying the weights alone gives the exact bisector of the points for every lambda above zero."""
     for exponent in range(-6, 4):
         weight, bias = logistic_optimum(Xd, y, 10.0**exponent)
         assert angle(weight) == pytest.approx(BISECTOR.item(), abs=1e-10)
@@ -178,6 +191,8 @@ def test_weights_only():
     assert angle(history["linear.weight"][-1, 0]) == pytest.approx(BISECTOR.item(), abs=1e-10)
 
 
+@refuted_by(torch.optim.SGD, momentum=being(0.0))
+@refuted_by(logistic_descent, weight_decay=times(0.5))
 def test_waiting_time():
     """Decay on the weights straightens the line on a time scale of 1/(lr lambda) steps of plain SGD, and of (1 - momentum)/(lr lambda) steps with momentum: with 0.01 the angle after 100 epochs is 4.63 degrees or less from 20 of 20 starts, and after 1000 it is 26 or more."""
 
@@ -205,6 +220,7 @@ def test_waiting_time():
         assert twenty < 0.05 < ten < 0.7 < five < 5 < 16 < one
 
 
+@refuted_by(logistic_descent, X=plus(0.01))
 def test_midpoint_centering():
     """With the origin at the midpoint, descent from zero has the bisector's angle at every step."""
     path = logistic_descent(Xd - MIDPOINT, y, lr=1.0, n_steps=2000)
@@ -214,8 +230,9 @@ def test_midpoint_centering():
     assert (angle(decayed[:, :2]) - BISECTOR).abs().max() < 1e-9
 
 
+@refuted_by(max_margin, X=plus(0.01))
 def test_mean_centering():
-    """Mean-centering is no cure: two easy negatives turn the limit of descent to 67.80 degrees."""
+    """Mean-centering is no cure: easy negatives turn the limit of descent to 67.80 degrees."""
     X4 = torch.cat([Xd, torch.tensor([[-3.0, -2.0], [-4.0, 1.0]], dtype=torch.float64)])
     y4 = torch.tensor([1.0, 0.0, 0.0, 0.0])
     assert angle(max_margin(X4, y4)[0]) == pytest.approx(BISECTOR.item(), abs=1e-9)
@@ -229,6 +246,8 @@ def test_mean_centering():
     assert (gaps.diff() < 0).all()
 
 
+@refuted_by(logistic_optimum, weight_decay=times(1.01))
+@refuted_by(soft_threshold, result=plus(1e-6))
 def test_l1_upright():
     """An L1 penalty on the weights makes the second weight exactly zero and the line x1 = 2, for every lambda below 1/2."""
     for weight_decay in (0.001, 0.01, 0.05, 0.2, 0.4, 0.49):
