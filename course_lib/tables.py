@@ -44,7 +44,7 @@ class Table:
             lines.append(f'<tr><th scope="row">{escape(name)}</th>{values}</tr>')
         caption = f"<caption>{escape(self.caption)}</caption>" * bool(self.caption)
         body = "\n".join(lines)
-        return f"<table>{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+        return f'<table class="dataframe">{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'
 
 
 def table(formats: Mapping[str, str], rows: Iterable[Sequence[object]], *, caption: str = "") -> Table:

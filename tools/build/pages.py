@@ -39,6 +39,14 @@ def first_column_names_rows(app, doctree):
         group.next_node(nodes.colspec)["stub"] = 1
 
 
+def folded_code_says_what_it_shows(app, doctree):
+    """Name folded code by its first line, which folds it on Colab, too."""
+    for cell in doctree.findall(lambda node: "prompt_show" in getattr(node, "attributes", {})):
+        title = re.match(r"# @title (.+)", cell.astext())
+        if title:
+            cell["prompt_show"], cell["prompt_hide"] = f"Show code: {title[1]}", f"Hide code: {title[1]}"
+
+
 def run_line(app, pagename, templatename, context, doctree):
     """Say under a chapter's title how to run it; its menu offers the same notebook for download."""
     if doctree is None or not app.env.doc2path(pagename).endswith(".ipynb"):
@@ -91,8 +99,10 @@ def without_thebe(app, pagename, templatename, context, doctree):
 
 
 def reachable(app, pagename, templatename, context, doctree):
-    """Let the keyboard scroll tables; give the entries of the bibliography, a list, the role of its items."""
+    """Let the keyboard scroll tables, and the names of folds and the items of lists be heard."""
     if "body" in context:
         container = '<div class="pst-scrollable-table-container"'
-        context["body"] = context["body"].replace(container, f'{container} tabindex="0"')
+        for box in (container, '<div class="output text_html"'):
+            context["body"] = context["body"].replace(box, f'{box} tabindex="0"')
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        context["body"] = context["body"].replace('<summary aria-label="Toggle hidden content">', "<summary>")

@@ -39,6 +39,7 @@ def setup(app):
     app.connect("env-before-read-docs", executing.execute_missing)
     app.connect("source-read", executing.fingerprint)
     app.connect("doctree-read", pages.first_column_names_rows)
+    app.connect("doctree-read", pages.folded_code_says_what_it_shows)
     app.connect("html-collect-pages", pages.not_found)
     app.connect("html-page-context", pages.describe)
     app.connect("html-page-context", pages.search_script)
