@@ -43,8 +43,8 @@ class Table:
             values = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
             lines.append(f'<tr><th scope="row">{escape(name)}</th>{values}</tr>')
         caption = f"<caption>{escape(self.caption)}</caption>" * bool(self.caption)
-        body = "\n".join(lines)
-        return f'<table class="dataframe">{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'
+        parts = [f'<table class="dataframe">{caption}', f"<thead><tr>{head}</tr></thead>"]
+        return "\n".join([*parts, "<tbody>", *lines, "</tbody>", "</table>"])
 
 
 def table(formats: Mapping[str, str], rows: Iterable[Sequence[object]], *, caption: str = "") -> Table:
