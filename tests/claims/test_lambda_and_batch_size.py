@@ -1,6 +1,6 @@
 """One test a claim of book/lambda_and_batch_size.ipynb; its docstring is the claim, word for word."""
 
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,10 +15,13 @@ from torch.nn.utils import parameters_to_vector
 from course_lib.data import augment
 from course_lib.distributed import data_parallel
 from course_lib.models import Perceptron
+from course_lib.optimizers import SGDW
 from course_lib.optimum import logistic_objective, logistic_optimum
+from course_lib.penalties import l2_penalty
 from course_lib.report import coast
 from course_lib.scratch import logistic_descent, logistic_sweep
 from course_lib.training import train
+from tests.refuting import being, plus, refuted_by, times
 
 M, LR, LAM = 1096, 0.05, 0.1
 classification = partial(
@@ -43,6 +46,10 @@ ROWS = torch.stack([augment(draw[0][:1024]) for draw in DRAWS])
 LABELS = torch.stack([torch.from_numpy(draw[1][:1024]) for draw in DRAWS])
 SUM = partial(F.binary_cross_entropy, reduction="sum")
 assert_equal = partial(torch.testing.assert_close, rtol=0, atol=1e-12)
+
+
+def turned_round(rows):
+    return rows[::-1]
 
 
 def torch_path(
@@ -85,19 +92,22 @@ def posted_program(n_epochs, X=X, y=y):
         gradient = Z.T @ (1 / (1 + np.exp(-Z @ theta)) - y) + LAM * theta
         theta = theta - LR * gradient / M
         path.append(theta)
-    return torch.from_numpy(np.array(path))
+    return np.array(path)
 
 
+@refuted_by(logistic_descent, weight_decay=times(1.001))
+@refuted_by(torch.optim.SGD, weight_decay=times(1.001))
 def test_lambda_over_m():
-    """The posted scratch program and torch differ by lambda/m against lambda and by nothing else: with that corrected on either side their parameters agree to 1e-12 after each of 1000 epochs."""
-    posted, in_torch = posted_program(1000), torch_path(1000)
-    assert (posted - in_torch).abs().max() > 0.1
-    assert_equal(torch_path(1000, weight_decay=LAM / M), posted)
+    """The posted scratch program and torch differ by lambda/m against lambda alone: with that corrected on either side they agree to 1e-12 after each of 1000 epochs."""
+    posted, in_torch = posted_program(1000), torch_path(1000).numpy()
+    assert abs(posted - in_torch).max() > 0.1
+    assert_equal(torch_path(1000, weight_decay=LAM / M).numpy(), posted)
     assert_equal(logistic_descent(X, y, lr=LR, n_steps=1000, weight_decay=LAM), in_torch)
 
 
+@refuted_by(torch.optim.SGD, weight_decay=times(1.01))
 def test_one_step():
-    """In the answer's example torch steps from 1 to 4.1 and its bias to 1.9; dividing the decay by the batch size would give 4.15."""
+    """In the answer's example torch steps from 1 to 4.1 and its bias to 1.9; dividing the decay by the rows would give 4.15."""
     stepped = {}
     for weight_decay in (1.0, 1.0 / 2):
         line = torch.nn.Linear(1, 1)
@@ -115,8 +125,10 @@ def test_one_step():
     assert stepped[0.5][0] == pytest.approx(4.15)
 
 
+@refuted_by(logistic_sweep, weight_decays=times(0.5))
+@refuted_by(logistic_sweep, weight_decays=plus(0.01))
 def test_hardly_decayed():
-    """Over ten draws of the data the posted scratch program ends with weights 1.5 to 2.2 times as long as torch's, and as long as without decay to 0.2 %."""
+    """Over ten draws the posted scratch program ends with weights 1.5 to 2.2 times as long as torch's, and as long as without decay to 0.2 %."""
     for X_one, y_one, *_ in DRAWS:
         posted = np.linalg.norm(posted_program(1000, X_one, y_one)[-1, :4])
         in_torch, free = np.linalg.norm(
@@ -126,8 +138,10 @@ def test_hardly_decayed():
         assert posted == pytest.approx(free, rel=0.002)
 
 
+@refuted_by(logistic_descent, weight_decay=times(0.001))
+@refuted_by(logistic_objective, weight_decay=being(0.0))
 def test_reported_cost():
-    """After the answer's repair the reported loss without penalty can rise at every epoch while the objective falls at every epoch; from the posted program's weights on it does for ten of ten draws of the data."""
+    """After the answer's repair the reported loss can rise at every epoch while the objective falls at every epoch; from the posted program's weights on it does in ten of ten draws."""
     for X_one, y_one, *_ in DRAWS:
         start = posted_program(1000, X_one, y_one)[-1]
         path = logistic_descent(X_one, y_one, lr=LR, n_steps=300, weight_decay=LAM, start=start)
@@ -136,8 +150,9 @@ def test_reported_cost():
         assert (np.diff(logistic_objective(X_one, y_one, path, LAM, decay_bias=True)) < 0).all()
 
 
+@refuted_by(logistic_sweep, result=turned_round)
 def test_own_measure():
-    """Of the weights trained for 1000 epochs with lambda and with lambda/m, each has the lower objective by the penalty it was trained with, for ten of ten draws of the data."""
+    """Of the weights trained with lambda and with lambda/m, each has the lower objective by its own penalty, in ten of ten draws."""
     for X_one, y_one, *_ in DRAWS:
         strong, weak = logistic_sweep(X_one, y_one, [LAM, LAM / M], lr=LR, n_steps=1000)
         for winner, loser, weight_decay in ((strong, weak, LAM), (weak, strong, LAM / M)):
@@ -148,8 +163,10 @@ def test_own_measure():
             assert won < lost
 
 
+@refuted_by(logistic_sweep, n_steps=being(300))
+@refuted_by(logistic_objective, weight_decay=plus(0.01))
 def test_no_gain():
-    """On the chapter's data decay brings nothing: for eight of ten draws none of eight lambdas up to 0.1, each trained close to its minimum, has a lower held-out loss than no decay, and for the other two the gain is below 0.001."""
+    """On the chapter's data decay brings nothing: in eight of ten draws none of eight lambdas up to 0.1 has a lower held-out loss than no decay, and in the other two the gain is below 0.001."""
     decays = [1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, LAM]
     gains = []
     for X_one, y_one, X_held, y_held in DRAWS:
@@ -163,8 +180,10 @@ def test_no_gain():
     assert max(gains) < 0.001
 
 
+@refuted_by(torch.optim.SGD, lr=being(0.016))
+@refuted_by(torch.optim.SGD, weight_decay=being(LAM))
 def test_mean_keeps():
-    """Over ten draws of the data, with a mean loss and a learning rate proportional to the batch size, SGD ends with weights of the same length for batches of 16 to 1024, to 1 %; with lambda divided by the batch size they get longer by more than half."""
+    """Over ten draws, with a mean loss and a learning rate proportional to the batch size, SGD ends with weights of the same length to 1 % for batches of 16 to 1024; with lambda divided by the batch size they get longer by more than half."""
     lengths = []
     for batch_size in (16, 64, 256, 1024):
         settings = {"lr": 0.001 * batch_size, "n_epochs": 60}
@@ -177,6 +196,7 @@ def test_mean_keeps():
     assert (divided[-1] > 1.5 * divided[0]).all()
 
 
+@refuted_by(torch.optim.SGD, weight_decay=plus(0.001))
 def test_sum_divides():
     """For SGD, a summed loss with decay lambda takes, with a learning rate divided by the batch size, the very steps of a mean loss with lambda divided by the batch size."""
     settings = {"batch_size": 64, "rows": 1024}
@@ -198,15 +218,18 @@ def accumulated(kind, **settings):
     return parameters_to_vector(model.parameters()).detach()
 
 
+@refuted_by(torch.optim.SGD, weight_decay=plus(0.001))
 def test_accumulation():
-    """For SGD, adding up the mean losses of four equal micro-batches without dividing by four is a learning rate times four and a decay divided by four."""
+    """For SGD, adding up the means of four equal micro-batches without dividing is a learning rate times four and a decay divided by four."""
     theta = accumulated(torch.optim.SGD, lr=LR, weight_decay=LAM)
     assert_equal(theta, torch_path(50, lr=4 * LR, weight_decay=LAM / 4)[-1])
     assert (theta - torch_path(50)[-1]).abs().max() > 0.01
 
 
+@refuted_by(torch.optim.Adam, weight_decay=plus(0.01))
+@refuted_by(torch.optim.AdamW, eps=plus(1e-5))
 def test_accumulation_adam():
-    """If the summed means of four equal micro-batches are not divided by four, then, but for an eps divided by four, Adam sees a decay divided by four and AdamW no change."""
+    """If the summed means of four equal micro-batches are not divided, then, but for an eps divided by four, Adam sees a decay divided by four and AdamW no change."""
     for kind, divided, needed in (
         (torch.optim.Adam, 4, True),
         (torch.optim.AdamW, 1, False),
@@ -219,8 +242,9 @@ def test_accumulation_adam():
         assert needed or (forgotten - right).abs().max() < 1e-6
 
 
+@refuted_by(F.binary_cross_entropy, reduction=being("sum"))
 def test_unequal_micro_batches():
-    """Weighting the mean loss of each micro-batch by its share of the rows gives the gradient of the whole batch; dividing by their number does not if one of them is smaller."""
+    """Weighting the mean of each micro-batch by its share of the rows gives the gradient of the whole batch; dividing by their number does not if one of them is smaller."""
 
     def gradient(micro_batch_size, weight):
         model = Perceptron(4, dtype=torch.float64)
@@ -245,6 +269,7 @@ def in_two_processes(loss_fn, lr, weight_decay):
     return parameters_to_vector(trained.parameters()).detach()
 
 
+@refuted_by(data_parallel, weight_decay=times(1.01))
 def test_data_parallel():
     """Two processes with equal shares of a mean loss end with the parameters of one process, and the decay counts once."""
     found = in_two_processes(F.binary_cross_entropy, LR, LAM)
@@ -252,14 +277,17 @@ def test_data_parallel():
     assert (found - torch_path(100, weight_decay=2 * LAM)[-1]).abs().max() > 0.01
 
 
+@refuted_by(data_parallel, n_processes=being(1))
 def test_data_parallel_sum():
     """For SGD with a summed loss, two processes act like one with half the learning rate and twice the decay."""
     found = in_two_processes(SUM, LR / M, LAM * M)
     assert_equal(found, torch_path(100, lr=LR / M / 2, weight_decay=2 * LAM * M, loss_fn=SUM)[-1])
 
 
+@refuted_by(torch.optim.SGD, weight_decay=times(1.01))
+@refuted_by(torch.optim.SGD, momentum=being(0.1))
 def test_moving_average():
-    """Under SGD with decay the parameters are an exponential moving average of -gradient/lambda, begun at the start and with a time scale of 1/(lr lambda) steps."""
+    """Under SGD with decay the parameters are an exponential moving average of -gradient/lambda with a time scale of 1/(lr lambda) steps."""
     lr, tau = 0.05, 1 / (0.05 * LAM)
     model = Perceptron(4, dtype=torch.float64)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, weight_decay=LAM)
@@ -278,8 +306,10 @@ def distance(theta, reference):
     return (theta - reference).norm(dim=-1) / reference.norm(dim=-1)
 
 
+@refuted_by(torch.optim.SGD, weight_decay=being(0.0))
+@refuted_by(torch.optim.SGD, lr=being(0.02))
 def test_linear_scaling():
-    """Over ten draws of the data, SGD with a batch 8 times as large, 8 times the learning rate and the same lambda is within 1 % of the small-batch path from the fifth of 40 epochs on, and three rules that change lambda end more than 20 % away."""
+    """Over ten draws, SGD with a batch 8 times as large, 8 times the learning rate and the same lambda is within 1 % of the small-batch path from the fifth of 40 epochs on; three rules that change lambda end more than 20 % away."""
     small = ten_paths(16, lr=0.02, weight_decay=LAM)
 
     def from_small(times_lr, times_lam):
@@ -293,16 +323,19 @@ def test_linear_scaling():
         assert from_small(times_lr, times_lam)[-1].min() > 0.2
 
 
+@refuted_by(torch.optim.SGD, momentum=being(0.9))
 def test_same_objective():
-    """With lambda and learning rate untouched, a batch 8 times as large takes 8 times as many epochs for the same path, to 3 % over ten draws of the data."""
+    """With lambda and learning rate untouched, a batch 8 times as large takes 8 times as many epochs for the same path, to 3 % over ten draws."""
     small = ten_paths(16, lr=0.02, weight_decay=LAM)
     patient = ten_paths(8 * 16, lr=0.02, weight_decay=LAM, n_epochs=8 * 40)
     assert distance(patient[7::8], small).max() < 0.03
     assert distance(patient[:40], small).max() > 0.5
 
 
+@refuted_by(coast, n_steps=times(2))
+@refuted_by(torch.optim.AdamW, weight_decay=times(1.1))
 def test_adamw_clock():
-    """Under AdamW a weight without gradient keeps nearly the same share of itself an epoch if lr times lambda grows like the batch size: 0.53 of it over five epochs, and 0.52 with a batch 8 times as large."""
+    """Under AdamW a weight without gradient keeps nearly the same share of itself if lr times lambda grows like the batch size: 0.53 over five epochs, and 0.52 with a batch 8 times as large."""
 
     def left(batch_size, lr, weight_decay):
         adamw = partial(torch.optim.AdamW, lr=lr, weight_decay=weight_decay)
@@ -319,7 +352,6 @@ ROOTS = [(8**0.5, 8**0.5, {}), (8**0.5, 8**0.5, {"betas": (1 - 8 * 0.1, 1 - 8 * 
 OTHERS = [LAM_TIMES_8, LR_TIMES_8, (8**0.5, 1, {}), (1, 1, {})]
 
 
-@cache
 def adamw_distances(batch_size, lr, weight_decay, flip):
     """How far each rule's large batch ends from the small one: rules x draws, ROOTS first."""
     labels = LABELS
@@ -342,8 +374,9 @@ def three_in_ten_flipped():
     return adamw_distances(4, 0.002, 1.0, flip=True)
 
 
+@refuted_by(torch.optim.AdamW, weight_decay=being(0.0))
 def test_adamw_model():
-    """Keeping AdamW's clock does not keep its model: 8 times lambda with a batch 8 times as large keeps the clock and ends more than 30 % away from the small-batch result, for ten of ten draws of the data, with their labels as they are and with three in ten flipped."""
+    """Keeping AdamW's clock does not keep its model: 8 times lambda with a batch 8 times as large ends more than 30 % away, in ten of ten draws, with labels as they are and with three in ten flipped."""
     rows, labels = torch.cat([ROWS, augment(X[:1024])[None]]), torch.cat([LABELS, y_t[None, :1024]])
     settings = {"n_epochs": 5, "kind": torch.optim.AdamW, "lr": 0.02, "weight_decay": LAM}
     beside_ten = ten_paths(16, rows=rows, labels=labels, **settings)[:, 10]
@@ -353,8 +386,9 @@ def test_adamw_model():
         assert (distances[(ROOTS + OTHERS).index(LAM_TIMES_8)] > 0.3).all()
 
 
+@refuted_by(torch.optim.AdamW, weight_decay=being(0.0))
 def test_adamw_noise():
-    """With three labels in ten flipped and batches of 4, an AdamW batch 8 times as large ends closer to the small-batch result by the square root rule for lr and lambda, with or without its betas, than by four other rules, for ten of ten draws; with the labels as they are and batches of 16 none of the six is the closest for more than four."""
+    """With three labels in ten flipped, an AdamW batch 8 times as large ends closer by the square root rule for lr and lambda, with or without its betas, than by four other rules, in ten of ten draws; with the labels as they are no rule is the closest for more than four."""
     noisy = three_in_ten_flipped()
     assert (noisy[:2].amax(dim=0) < noisy[2:].amin(dim=0)).sum() == 10
     times_closest = as_they_are().argmin(dim=0).bincount(minlength=6)
@@ -362,8 +396,9 @@ def test_adamw_noise():
     assert times_closest.max() == 4
 
 
+@refuted_by(MLPClassifier, batch_size=being(16))
 def test_mlp_batch():
-    """scikit-learn's MLPClassifier divides its alpha by the rows of the mini-batch, so that its penalty depends on the batch size."""
+    """scikit-learn's MLPClassifier divides its alpha by the rows of the mini-batch."""
 
     def pull(alpha, batch_size):
         """What alpha changes in the weights' first step, which takes one mini-batch."""
@@ -380,6 +415,8 @@ def test_mlp_batch():
     np.testing.assert_allclose(pull(1.0, 16), pull(4.0, 64), rtol=1e-9)
 
 
+@refuted_by(LogisticRegression, C=times(1.01))
+@refuted_by(logistic_optimum, weight_decay=times(1.01))
 def test_bias_out():
     """For LogisticRegression the solver decides about the bias: by default liblinear penalizes it, lbfgs does not."""
     for solver, decay_bias in (("liblinear", True), ("lbfgs", False)):
@@ -389,3 +426,31 @@ def test_bias_out():
         assert fit.intercept_[0] == pytest.approx(bias.item(), abs=1e-6)
         other, _ = logistic_optimum(X_t, y_t, LAM, decay_bias=not decay_bias)
         assert (torch.from_numpy(fit.coef_[0]) - other).abs().max() > 1e-3
+
+
+def step_of(kind, weight_decay, penalty, max_norm=1.0):
+    """The weights 3 and 4 after a step on a gradient of length 5 along the first, and on a penalty."""
+    w = torch.tensor([3.0, 4.0], dtype=torch.float64, requires_grad=True)
+    optimizer = kind([w], lr=LR, weight_decay=weight_decay)
+    (5 * w[0] + l2_penalty(w, penalty)).backward()
+    torch.nn.utils.clip_grad_norm_([w], max_norm)
+    optimizer.step()
+    return w.detach()
+
+
+@refuted_by(torch.nn.utils.clip_grad_norm_, max_norm=being(1e9))
+@refuted_by(SGDW, weight_decay=times(1.01))
+def test_clipped_penalty():
+    """A penalty in the loss is clipped with the gradient, the weight_decay of SGD and of SGDW is not."""
+    clipped = torch.tensor([3.0 - LR, 4.0], dtype=torch.float64)
+    decay = LR * LAM * torch.tensor([3.0, 4.0], dtype=torch.float64)
+    for kind in (torch.optim.SGD, SGDW):
+        assert (step_of(kind, LAM, 0.0) - (clipped - decay)).abs().max() < 1e-7
+        moved = clipped - step_of(kind, 0.0, LAM)
+        assert 0 < moved[1] < decay[1] / 4
+
+
+@refuted_by(l2_penalty, weight_decay=times(1.01))
+def test_double_decay():
+    """A penalty in the loss beside the same weight_decay is twice that decay to SGD."""
+    assert_equal(step_of(torch.optim.SGD, LAM, LAM, 1e9), step_of(torch.optim.SGD, 2 * LAM, 0.0, 1e9))
