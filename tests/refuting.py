@@ -33,12 +33,12 @@ def in_words(refutation):
 
 def times(factor):
     """Return what multiplies a number, an array or all numbers in a tuple, list or dict."""
-    return _elementwise(f"x {factor:g}", lambda value: value * factor)
+    return _elementwise(f"x {factor!r}", lambda value: value * factor)
 
 
 def plus(term):
     """Return what adds to a number, an array or all numbers in a tuple, list or dict."""
-    return _elementwise(f"+ {term:g}", lambda value: value + term)
+    return _elementwise(f"+ {term!r}", lambda value: value + term)
 
 
 def being(value):
@@ -85,16 +85,17 @@ def refuted(refutation):
 
 
 def _changed(function, changes):
-    signature = inspect.signature(function)
+    of_arguments = {name: change for name, change in changes.items() if name != "result"}
+    signature = inspect.signature(function) if of_arguments else None  # not every function of torch has one
 
     @functools.wraps(function)
     def changed(*args, **kwargs):
-        call = signature.bind(*args, **kwargs)
-        call.apply_defaults()
-        for name, change in changes.items():
-            if name != "result":
-                call.arguments[name] = change(call.arguments[name])
-        result = function(*call.args, **call.kwargs)
+        if of_arguments:
+            call = signature.bind(*args, **kwargs)
+            call.apply_defaults()
+            call.arguments |= {name: change(call.arguments[name]) for name, change in of_arguments.items()}
+            args, kwargs = call.args, call.kwargs
+        result = function(*args, **kwargs)
         return changes["result"](result) if "result" in changes else result
 
     return changed

@@ -13,6 +13,7 @@ from course_lib.data import curved_points
 from course_lib.metrics import compare, mape, ulp_distance
 from course_lib.parity import TOLERANCE, grid, parity
 from course_lib.scratch import linear_descent
+from tests.refuting import being, refuted_by, times
 
 
 def draw(seed):
@@ -66,8 +67,10 @@ def closed_form(lam=0.01, X=X, Y=Y, counts=None):
     return torch.linalg.solve(weighted.T @ Z + lam * decayed, weighted.T @ Y)
 
 
+@refuted_by(linear_descent, weight_decay=times(1.001))
+@refuted_by(torch.optim.SGD, momentum=being(0.001))
 def test_parity_to_rounding():
-    """On ten of ten draws of the chapter's experiment, linear regression by hand and in torch stay within 1e-12 of each other from the same start, over 64 steps with decay, in float64."""
+    """On ten of ten draws of the chapter's experiment, regression by hand and in torch stay within 1e-12 of each other over 64 steps with decay, in float64."""
     for features, targets in TEN_DRAWS:
         x, y = features[:100], targets[:100]
         by_hand, by_torch = linear_descent(x, y, START, **SOURCE), torch_path(x, y)
@@ -77,6 +80,7 @@ def test_parity_to_rounding():
         assert compare(without_decay, by_torch).max_abs > 0.05
 
 
+@refuted_by(mape, prediction=times(1 + 1e-14))
 def test_copied_parameters_agree():
     """After the parameters are copied, the predictions by hand and by torch agree to a MAPE below 1e-15, as a fraction."""
     layer = layer_at(START)
@@ -85,6 +89,7 @@ def test_copied_parameters_agree():
     assert mape(predictions(START + 1e-9), prediction, percent=False) > 1e-10
 
 
+@refuted_by(F.mse_loss, reduction=being("sum"))
 def test_gradient_in_matrix_form():
     """The gradient of the mean squared error over n rows and k outputs plus (λ/2)‖W‖² is 2XᵀE/(nk) + λW for the weights and 2Eᵀ1/(nk) for the biases."""
     for n, k, lam in ((100, 3, 0.01), (7, 2, 3.0)):
@@ -98,11 +103,16 @@ def test_gradient_in_matrix_form():
         )
 
 
+def central_difference(function, x, h):
+    return (function(x + h) - function(x - h)) / (2 * h)
+
+
+@refuted_by(central_difference, result=times(1 + 1e-13))
 def test_central_differences_of_a_quadratic():
     """Central differences of a quadratic have no error but rounding, so that a step of 1 is better than one of 1e-5; for a cubic it is the other way round."""
 
     def error(function, slope, h):
-        return abs((function(1.1 + h) - function(1.1 - h)) / (2 * h) - slope)
+        return abs(central_difference(function, 1.1, h) - slope)
 
     for a, b, c in ((3.7, -2.3, 0.9), (0.3, 5.1, -7.0)):
         one, small = (error(lambda w: a * w * w + b * w + c, 2.2 * a + b, h) for h in (1.0, 1e-5))  # noqa: B023
@@ -111,10 +121,11 @@ def test_central_differences_of_a_quadratic():
     assert small < 1e-9 < one
 
 
+@refuted_by(torch.split, split_size_or_sections=being(25))
 def test_four_batches_of_a_third():
     """100 rows in batches of `100 // 3` are four batches, the last of one row, and the mean of their means is not the loss per row."""
     squares = (predictions(START)[:100] - TARGETS[100:200]).square()
-    batches = squares.split(100 // 3)
+    batches = torch.split(squares, 100 // 3)
     assert [len(batch) for batch in batches] == [33, 33, 33, 1]
     mean_of_means = torch.stack([batch.mean() for batch in batches]).mean()
     weighted = sum(batch.mean() * len(batch) for batch in batches) / 100
@@ -122,8 +133,10 @@ def test_four_batches_of_a_third():
     assert abs(mean_of_means / squares.mean() - 1) > 0.05
 
 
+@refuted_by(linear_descent, batch_size=being(25))
+@refuted_by(linear_descent, weight_decay=times(0.5))
 def test_lone_row_pulls():
-    """On ten of ten draws of the chapter's data, a last batch of one row moves the end of training more than fifty times as far from the closed form as batches of equal size do, to the minimum in which that row counts 33 times."""
+    """On ten of ten draws, a last batch of one row moves the end of training more than fifty times as far from the closed form as batches of equal size do, to the minimum in which that row counts 33 times."""
     once, often = torch.ones(100, dtype=torch.float64), torch.ones(100, dtype=torch.float64)
     often[-1] = 33
 
@@ -142,6 +155,8 @@ def test_lone_row_pulls():
     assert nearer < 0.3 * near < 0.01
 
 
+@refuted_by(Ridge, alpha=times(1.001))
+@refuted_by(linear_descent, weight_decay=times(1.001))
 def test_ridge_alpha_has_the_outputs_in_it():
     """A decay of λ with `MSELoss` over n rows and k outputs is `Ridge` with alpha = λnk/2, and both are the closed form."""
     for n, k, lam in ((100, 3, 0.01), (100, 3, 0.3), (60, 2, 0.1), (40, 1, 0.05)):
@@ -164,6 +179,7 @@ def two_orders(dtype):
     return added, shrunk
 
 
+@refuted_by(ulp_distance, result=being(torch.tensor([0])))
 def test_algebra_is_not_arithmetic():
     """Adding the decay to the gradient and shrinking the weight first are the same step in algebra, and differ by some ULPs in floating point."""
     for dtype in (np.float32, np.float64):
@@ -172,6 +188,7 @@ def test_algebra_is_not_arithmetic():
         np.testing.assert_allclose(added, shrunk, rtol=100 * np.finfo(dtype).eps)
 
 
+@refuted_by(F.linear, result=times(1 + 2**-52))
 def test_equal_operations_are_equal_bits():
     """With the same operations as torch, not only the same formula, regression by hand equals torch bit for bit, over 64 steps."""
     weight, bias, path = START[:-1].T.contiguous(), START[-1], []
@@ -193,8 +210,9 @@ def small_draw(seed):
     return [torch.randn(*shape, dtype=torch.float64) for shape in ((15, 3), (15, 2), (4, 2))]
 
 
+@refuted_by(linear_descent, betas=being((0.9, 0.999)))
 def test_rounding_can_be_amplified():
-    """With Adam and a first beta of 0, two runs of one program that start 1e-15 apart can be more than 1e-8 apart after 500 steps, as on the chapter's draw; with SGD, and with Adam's usual betas, they stay within 1e-12 on ten of ten draws."""
+    """With Adam and a first beta of 0, two runs of one program that start 1e-15 apart can be more than 1e-8 apart after 500 steps; with SGD, and with Adam's usual betas, they stay within 1e-12 on ten of ten draws."""
 
     def gap(x, y, start, **rule):
         one, two = (
@@ -208,6 +226,7 @@ def test_rounding_can_be_amplified():
         assert gap(*small_draw(seed), optimizer="Adam") < 1e-12
 
 
+@refuted_by(linear_descent, eps=being(1e-8))
 def test_float32_hides_a_wrong_eps():
     """Adam with an `eps` of 1e-7 instead of 1e-8 passes the wall's tolerance for float32, and fails that for float64, on ten of ten draws."""
     settings = {"lr": 0.01, "n_epochs": 60, "optimizer": "Adam"}
@@ -218,6 +237,7 @@ def test_float32_hides_a_wrong_eps():
             assert ((right - wrong).abs().max() > TOLERANCE[dtype]) == seen
 
 
+@refuted_by(mape, result=times(2))
 def test_mape_below_the_spacing():
     """A MAPE can be below the spacing of float64 even if every entry differs, but below half the spacing some entries are exactly equal."""
     eps = np.finfo(np.float64).eps
@@ -232,8 +252,9 @@ def test_mape_below_the_spacing():
     assert 0 < mape(neighbors, target, percent=False) < eps / 2
 
 
+@refuted_by(torch.linalg.eigvalsh, result=times(0.5))
 def test_stable_runs_forget_rounding():
-    """Below the critical learning rate the difference between two programs stays at rounding; above, it grows, but stays a tiny fraction of the parameters: so on ten of ten draws of chapter 4's points."""
+    """Below the critical learning rate the difference between two programs stays at rounding; above, it grows, but stays a tiny fraction of the parameters, on ten of ten draws."""
     for seed in range(10):
         x, y = curved_points(torch.float64, seed=seed)
         Z = torch.cat([x, torch.ones_like(x)], dim=1)
@@ -248,12 +269,14 @@ def test_stable_runs_forget_rounding():
             assert gap < 1e-13 if stable else 1e-9 < gap < 1e-12 * size
 
 
+@refuted_by(mape, result=times(1.001))
 def test_mape_is_not_symmetric():
     """The MAPE of 150 for 100 is 50 percent, and that of 100 for 150 is 33.3."""
     assert mape([150.0], [100.0]) == pytest.approx(50)
     assert mape([100.0], [150.0]) == pytest.approx(100 / 3)
 
 
+@refuted_by(mape, result=times(2))
 def test_mape_hides_one_bad_entry():
     """One prediction of 30,000 that is twice its target leaves a MAPE below 0.004 percent."""
     target = START.new_ones(30_000)
@@ -263,14 +286,17 @@ def test_mape_hides_one_bad_entry():
     assert compare(prediction, target).where == (777,)
 
 
+@refuted_by(mape, result=times(2))
 def test_mape_breaks_at_zero():
     """With a target of 0, scikit-learn's MAPE of an error of 0.001 is over a billion; ours counts the error as it is."""
     assert mean_absolute_percentage_error([0.0], [0.001]) > 1e9
     assert mape([0.001], [0.0], percent=False) == 0.001
 
 
+@refuted_by(mape, result=times(1.5))
+@refuted_by(linear_descent, weight_decay=being(0.01))
 def test_one_percent_accepts_no_decay():
-    """On eight of ten draws of the source's experiment, the chapter's among them, a program that forgot the decay is within 1 percent in MAPE."""
+    """On eight of ten draws of the experiment, the chapter's among them, a program that forgot the decay is within 1 percent in MAPE."""
     percents = []
     for seed, (features, targets) in enumerate(TEN_DRAWS):
         torch.manual_seed(seed)
@@ -287,6 +313,7 @@ def test_one_percent_accepts_no_decay():
     assert 0.1 < percents[0] < 1
 
 
+@refuted_by(torch.testing.assert_close, rtol=being(1e-7), atol=being(0.0))
 def test_assert_close_defaults_are_loose():
     """By default `assert_close` accepts 1e-6 for 1.1e-5, and for −5e-6, in float32, and 1e-8 for 9e-8 in float64."""
     close = torch.testing.assert_close
@@ -301,6 +328,8 @@ def test_assert_close_defaults_are_loose():
             close(*pair, rtol=1e-3, atol=0)
 
 
+@refuted_by(linear_descent, weight_decay=times(1.01))
+@refuted_by(linear_descent, dampening=being(0.0))
 def test_parity_wall():
     """SGD, SGDW, Adam and AdamW by hand agree with torch in every setting of the wall: within 2e-5 in float32 and 1e-13 in float64."""
     runs = grid()
@@ -308,3 +337,15 @@ def test_parity_wall():
     claimed = {torch.float32: 2e-5, torch.float64: 1e-13}
     for run in runs[::7]:  # every column and row; tests/module/test_parity.py runs them all
         assert parity(run).max_abs <= claimed[run.dtype], run
+
+
+@refuted_by(F.binary_cross_entropy_with_logits, result=times(0.5))
+def test_logits_keep_the_slope():
+    """At a logit of -200 for label 1, BCELoss of the sigmoid has slope 0, and BCEWithLogitsLoss has slope -1."""
+    for loss, slope in (
+        (lambda z: F.binary_cross_entropy(torch.sigmoid(z), torch.ones_like(z)), 0),
+        (lambda z: F.binary_cross_entropy_with_logits(z, torch.ones_like(z)), -1),
+    ):
+        z = torch.tensor(-200.0, requires_grad=True)
+        loss(z).backward()
+        assert z.grad == slope
