@@ -9,7 +9,10 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from course_lib.data import augment, curved_points
+from course_lib.groups import decay_groups
 from course_lib.landscape import descent_paths, filter_directions, loss_grid
+from course_lib.rules import coupled, sgd
+from tests.refuting import being, plus, refuted_by, times
 
 X, y = curved_points(torch.float64)
 START = torch.tensor([6.0, -3.0], dtype=torch.float64)
@@ -48,6 +51,14 @@ def constant_steps(lrs, **settings):
     return -torch.tensor(places, dtype=torch.float64).diff()
 
 
+def all_of_them(_):
+    return lambda name, parameter: True
+
+
+def squared(_):
+    return F.mse_loss
+
+
 def points(seed):
     """Other points like the chapter's: features, targets and the least-squares line through them."""
     X, y = curved_points(torch.float64, seed=seed)
@@ -66,6 +77,7 @@ def steps_to(path, tolerance, optimum):
     return (distances(path, optimum) > tolerance).nonzero()[-1].item() + 1
 
 
+@refuted_by(F.huber_loss, delta=times(1.01))
 def test_huber_is_scaled_smooth_l1():
     """`HuberLoss(delta)` is `delta` times `SmoothL1Loss(beta=delta)`, so at their defaults the two are one function."""
     errors = torch.linspace(-5, 5, 401, dtype=torch.float64)
@@ -75,6 +87,7 @@ def test_huber_is_scaled_smooth_l1():
     assert_equal(nn.HuberLoss()(errors, 0 * errors), nn.SmoothL1Loss()(errors, 0 * errors))
 
 
+@refuted_by(F.huber_loss, result=times(1.01))
 def test_huber_tends_to_half_mse():
     """For a large `delta` the Huber loss becomes half the mean squared error, not the whole."""
     errors = torch.linspace(-5, 5, 401, dtype=torch.float64)
@@ -83,6 +96,7 @@ def test_huber_tends_to_half_mse():
     assert_equal(torch.stack(ratios[1:]), torch.full((2,), 0.5, dtype=torch.float64))
 
 
+@refuted_by(torch.optim.SGD, weight_decay=times(1.01))
 @pytest.mark.parametrize("settings", [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}])
 def test_decayed_path_has_its_own_landscape(settings):
     """On a least-squares problem SGD with `weight_decay` comes to rest in the minimum of loss + (λ/2)‖θ‖², whatever momentum or Nesterov do on the way."""
@@ -94,15 +108,13 @@ def test_decayed_path_has_its_own_landscape(settings):
         assert (HESSIAN @ theta - PULL).norm() > 0.5  # it is no minimum of the bare loss
 
 
+@refuted_by(decay_groups, decays=all_of_them)
+@refuted_by(descent_paths, weight_decay=times(0.1))
 def test_decayed_bias_is_wrong_on_average():
     """A line fitted by least squares predicts the right mean if the decay leaves the bias out; if it does not, the chapter's line is off by more than 1, and so it is on ten of ten other draws of the points."""
-
-    def weight_only(line):
-        return [{"params": [line.weight], "weight_decay": 2.0}, {"params": [line.bias], "weight_decay": 0.0}]
-
     means = [
         (Z @ torch_path(600, **settings)[-1]).mean()
-        for settings in ({"groups": weight_only}, {"weight_decay": 2.0})
+        for settings in ({"groups": partial(decay_groups, weight_decay=2.0)}, {"weight_decay": 2.0})
     ]
     assert_equal(means[0], y.mean())
     assert abs(means[1] - y.mean()) > 1
@@ -112,6 +124,7 @@ def test_decayed_bias_is_wrong_on_average():
         assert abs((augment(features) @ end).mean() - targets.mean()) > 1
 
 
+@refuted_by(torch.optim.SGD, momentum=times(1.01))
 def test_first_step_is_not_dampened():
     """The first step of torch's SGD with momentum, without Nesterov, is the learning rate times the gradient, whatever the dampening."""
     for dampening in (0.0, 0.5, 0.8, 1.0):
@@ -120,13 +133,15 @@ def test_first_step_is_not_dampened():
         assert_equal(second.item(), 0.25 * (0.9 + 1 - dampening))
 
 
+@refuted_by(torch.optim.SGD, lr=times(1.01))
+@refuted_by(sgd, dampening=times(1.01))
 def test_dampening_is_a_learning_rate():
     """If the buffer starts at zero, momentum with dampening at learning rate η takes the path of η(1 − dampening) without it, decay included."""
     for dampening, decay in ((0.5, 0.0), (0.8, 2.0)):
         theta, buffer, path = START, torch.zeros_like(START), [START]
         for _ in range(200):
             gradient = HESSIAN @ theta - PULL + decay * theta
-            buffer = 0.9 * buffer + (1 - dampening) * gradient
+            buffer, _ = sgd(gradient, buffer, momentum=0.9, dampening=dampening)
             theta = theta - 0.1 * buffer
             path.append(theta)
         rescaled = torch_path(200, lr=0.1 * (1 - dampening), momentum=0.9, weight_decay=decay)
@@ -135,6 +150,8 @@ def test_dampening_is_a_learning_rate():
         assert (dampened - rescaled).abs().max() > 0.5  # torch's buffer does not start at zero
 
 
+@refuted_by(torch.optim.SGD, dampening=plus(0.01))
+@refuted_by(torch.optim.SGD, momentum=times(1.01))
 def test_long_run_step():
     """Under a constant gradient the steps of SGD with momentum tend to lr (1 − dampening)/(1 − momentum) times the gradient, with and without Nesterov."""
     for momentum, dampening, nesterov in (
@@ -148,6 +165,7 @@ def test_long_run_step():
         assert_equal(last, 0.2 * (1 - dampening) / (1 - momentum))
 
 
+@refuted_by(torch.optim.SGD, momentum=times(1.01))
 def test_momentum_after_a_drop():
     """After a drop of the learning rate PyTorch's momentum shrinks its step at once, Sutskever's starts from its old speed and forgets it gradually; before the drop they are the same."""
     lrs = [1.0] * 50 + [0.1] * 50
@@ -164,6 +182,7 @@ def test_momentum_after_a_drop():
     assert theirs[50] > 0.9 * theirs[49]
 
 
+@refuted_by(torch.optim.SGD, nesterov=being(False))
 def test_nesterov_stands_at_the_look_ahead_point():
     """At a constant learning rate the parameters of SGD with `nesterov=True` are the look-ahead points θ + μv of Nesterov's method."""
     theta, velocity, ahead = START, torch.zeros_like(START), [START]
@@ -174,6 +193,8 @@ def test_nesterov_stands_at_the_look_ahead_point():
     assert_equal(torch_path(100, momentum=0.9, nesterov=True), torch.stack(ahead))
 
 
+@refuted_by(torch.optim.SGD, lr=times(1.02))
+@refuted_by(torch.optim.SGD, lr=times(0.98))
 def test_critical_learning_rate():
     """On a bowl with largest eigenvalue L, descent converges for learning rates below 2(1 + μ)/L with heavy-ball momentum μ, below 2(1 + μ)/((1 + 2μ)L) with Nesterov's, and diverges above."""
     for momentum, nesterov in ((0.0, False), (0.5, False), (0.9, False), (0.5, True), (0.9, True)):
@@ -184,6 +205,8 @@ def test_critical_learning_rate():
         assert above[300] > 3 * above[100]
 
 
+@refuted_by(torch.optim.SGD, lr=times(1.02))
+@refuted_by(torch.optim.SGD, weight_decay=times(0.9))
 def test_decay_lowers_the_limit():
     """On a bowl a decay λ adds λ to every eigenvalue: plain descent then diverges above 2/(L + λ)."""
     for lam in (0.5, 2.0):
@@ -210,6 +233,7 @@ def largest_curvature(model, theta, X, y, loss_fn=F.mse_loss):
     return torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, theta))[-1].item()
 
 
+@refuted_by(coupled, weight_decay=times(1.01))
 def test_decay_raises_the_limit_of_a_product():
     """Where weights are multiplied, decay balances the factors and finds a flatter place: on (w1 w2 − 1)²/2, from (6, 0.5), 3000 steps of 0.02 end where 2/L is 0.056 without decay and 0.528 with a decay of 0.02, and from there a learning rate of 0.5 diverges without it and converges with it."""
     product = nn.Sequential(*(nn.Linear(1, 1, bias=False, dtype=torch.float64) for _ in range(2)))
@@ -223,7 +247,8 @@ def test_decay_raises_the_limit_of_a_product():
         w, path = torch.tensor(start, dtype=torch.float64), []
         for _ in range(n_steps):
             path.append(w)
-            w = w - lr * ((w.prod() - 1) * w.flip(0) + decay * w)
+            gradient = (w.prod() - 1) * w.flip(0)
+            w, _ = coupled(w, gradient, None, sgd, lr=lr, weight_decay=decay)
         return torch.stack(path)
 
     for decay, limit in ((0.0, 0.056), (0.02, 0.528)):
@@ -242,6 +267,8 @@ def test_decay_raises_the_limit_of_a_product():
             assert not on.isfinite().all()
 
 
+@refuted_by(descent_paths, weight_decay=times(0))
+@refuted_by(descent_paths, momentum=times(0))
 def test_decay_in_a_network_can_do_either():
     """In the chapter's ReLU network a decay of 0.01 raises 2/L from ten of ten starts in plain descent, and from fewer than half of them with momentum 0.9."""
     networks = []
@@ -262,9 +289,10 @@ def test_decay_in_a_network_can_do_either():
     curvature = torch.tensor([largest_curvature(networks[0], end, X, y) for end in ends]).view(2, 2, 10)
     raised = (curvature[:, 1] < curvature[:, 0]).sum(dim=1)
     assert raised[0] == 10
-    assert raised[1] < 10 / 2
+    assert raised[1] / 10 < 0.5
 
 
+@refuted_by(descent_paths, momentum=times(0.5))
 def test_momentum_can_slow_down():
     """On the chapter's points, and on ten of ten other draws of them, heavy-ball momentum 0.9 takes more than twice as many steps as none at a learning rate of 0.1, and fewer at 0.01."""
     for features, targets, line in [(X, y, OPTIMUM), *TEN_DRAWS]:
@@ -282,6 +310,7 @@ def test_momentum_can_slow_down():
         assert slow_heavy < slow_plain
 
 
+@refuted_by(descent_paths, momentum=times(1.2))
 def test_momentum_beats_bad_conditioning():
     """On a bowl with condition number 100 the best heavy ball comes to a millionth of the distance in less than a sixth of the steps of the best plain descent."""
     valley = nn.Linear(2, 1, bias=False, dtype=torch.float64)
@@ -299,6 +328,8 @@ def test_momentum_beats_bad_conditioning():
     assert heavy < min(plain) / 6
 
 
+@refuted_by(descent_paths, lr=plus(0.05))
+@refuted_by(descent_paths, loss_fn=squared)
 def test_l1_loss_hovers():
     """Without decay, at a constant learning rate, an L1 loss does not settle: on the chapter's points and on ten of ten other draws it hovers about its minimum, about ten times as close for a tenth of the learning rate."""
     lrs = torch.tensor([0.1, 0.01], dtype=torch.float64)
@@ -336,6 +367,7 @@ def filter_normalized(network):
     return loss_grid(network, X, y, axis, axis, directions=filter_directions(network), origin=origin)
 
 
+@refuted_by(filter_directions, result=plus(0.1))
 def test_flatness_is_a_matter_of_scale():
     """Two ReLU networks that differ by a factor a layer and compute the same function have different landscapes along raw random directions, and the same along filter-normalized ones, from ten of ten starts."""
     raw = tuple(torch.randn(2, 25, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
@@ -352,6 +384,7 @@ def test_flatness_is_a_matter_of_scale():
         assert (one - other).abs().max() > 1
 
 
+@refuted_by(filter_directions, result=times(0))
 def test_neurons_fool_filter_normalization():
     """Rescaling single neurons of a ReLU network keeps the function and changes its filter-normalized landscape, from ten of ten starts."""
     for seed in range(10):
@@ -374,6 +407,7 @@ def scale_free(weight):
     return loss.item(), layer.weight.grad[0]
 
 
+@refuted_by(F.batch_norm, eps=being(0.1))
 def test_normalization_frees_the_scale():
     """In front of batch normalization, weights times 10 give the same loss and a gradient a tenth as long, while the penalty is 100 times as large."""
     weight = torch.tensor([-1.5, 0.3], dtype=torch.float64)
@@ -383,6 +417,7 @@ def test_normalization_frees_the_scale():
     assert_equal((10 * weight).square().sum(), 100 * weight.square().sum())
 
 
+@refuted_by(F.batch_norm, eps=being(1.0))
 def test_normalized_weights_grow():
     """In front of batch normalization a step of plain descent without decay makes the weights longer, by Pythagoras, since the gradient is at a right angle to them."""
     weight = torch.tensor([-1.5, 0.3], dtype=torch.float64)
