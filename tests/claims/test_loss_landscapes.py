@@ -79,7 +79,7 @@ def steps_to(path, tolerance, optimum):
 
 @refuted_by(F.huber_loss, delta=times(1.01))
 def test_huber_is_scaled_smooth_l1():
-    """`HuberLoss(delta)` is `delta` times `SmoothL1Loss(beta=delta)`, so at their defaults the two are one function."""
+    """`HuberLoss(delta)` is `delta` times `SmoothL1Loss(beta=delta)`: at their defaults the two are one function."""
     errors = torch.linspace(-5, 5, 401, dtype=torch.float64)
     for delta in (0.01, 0.3, 1.0, 2.5):
         huber = nn.HuberLoss(reduction="none", delta=delta)(errors, 0 * errors)
@@ -89,7 +89,7 @@ def test_huber_is_scaled_smooth_l1():
 
 @refuted_by(F.huber_loss, result=times(1.01))
 def test_huber_tends_to_half_mse():
-    """For a large `delta` the Huber loss becomes half the mean squared error, not the whole."""
+    """For a large `delta` the Huber loss becomes half the mean squared error."""
     errors = torch.linspace(-5, 5, 401, dtype=torch.float64)
     ratios = [F.huber_loss(errors, 0 * errors, delta=d) / F.mse_loss(errors, 0 * errors) for d in (3, 5, 1e6)]
     assert ratios[0] < 0.49
@@ -99,7 +99,7 @@ def test_huber_tends_to_half_mse():
 @refuted_by(torch.optim.SGD, weight_decay=times(1.01))
 @pytest.mark.parametrize("settings", [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}])
 def test_decayed_path_has_its_own_landscape(settings):
-    """On a least-squares problem SGD with `weight_decay` comes to rest in the minimum of loss + (λ/2)‖θ‖², whatever momentum or Nesterov do on the way."""
+    """On a least-squares problem SGD with `weight_decay` comes to rest in the minimum of loss + (λ/2)‖θ‖², with momentum or without."""
     for lam in (0.5, 2.0):
         theta = torch_path(600, weight_decay=lam, **settings)[-1].requires_grad_()
         objective = F.mse_loss(Z @ theta[:, None], y) + lam / 2 * theta.square().sum()
@@ -108,10 +108,19 @@ def test_decayed_path_has_its_own_landscape(settings):
         assert (HESSIAN @ theta - PULL).norm() > 0.5  # it is no minimum of the bare loss
 
 
+@refuted_by(torch.optim.SGD, weight_decay=times(1.01))
+def test_decay_shrinks_by_curvature():
+    """On a bowl a decay λ leaves h/(h + λ) of the minimum along a direction of curvature h."""
+    h, directions = torch.linalg.eigh(HESSIAN)
+    for lam in (0.5, 2.0):
+        end = torch_path(600, weight_decay=lam)[-1]
+        assert_equal(directions.T @ end, h / (h + lam) * (directions.T @ OPTIMUM))
+
+
 @refuted_by(decay_groups, decays=all_of_them)
 @refuted_by(descent_paths, weight_decay=times(0.1))
 def test_decayed_bias_is_wrong_on_average():
-    """A line fitted by least squares predicts the right mean if the decay leaves the bias out; if it does not, the chapter's line is off by more than 1, and so it is on ten of ten other draws of the points."""
+    """A least-squares line predicts the right mean if the decay leaves the bias out. If not, the chapter's line is off by more than 1, and so it is on ten of ten other draws."""
     means = [
         (Z @ torch_path(600, **settings)[-1]).mean()
         for settings in ({"groups": partial(decay_groups, weight_decay=2.0)}, {"weight_decay": 2.0})
@@ -126,7 +135,7 @@ def test_decayed_bias_is_wrong_on_average():
 
 @refuted_by(torch.optim.SGD, momentum=times(1.01))
 def test_first_step_is_not_dampened():
-    """The first step of torch's SGD with momentum, without Nesterov, is the learning rate times the gradient, whatever the dampening."""
+    """The first step of torch's SGD with heavy-ball momentum is the learning rate times the gradient, whatever the dampening."""
     for dampening in (0.0, 0.5, 0.8, 1.0):
         first, second = constant_steps([0.25, 0.25], momentum=0.9, dampening=dampening)
         assert_equal(first.item(), 0.25)
@@ -136,7 +145,7 @@ def test_first_step_is_not_dampened():
 @refuted_by(torch.optim.SGD, lr=times(1.01))
 @refuted_by(sgd, dampening=times(1.01))
 def test_dampening_is_a_learning_rate():
-    """If the buffer starts at zero, momentum with dampening at learning rate η takes the path of η(1 − dampening) without it, decay included."""
+    """If the buffer starts at zero, momentum with dampening takes the path of a learning rate of η(1 − dampening) without it, decay included."""
     for dampening, decay in ((0.5, 0.0), (0.8, 2.0)):
         theta, buffer, path = START, torch.zeros_like(START), [START]
         for _ in range(200):
@@ -153,7 +162,7 @@ def test_dampening_is_a_learning_rate():
 @refuted_by(torch.optim.SGD, dampening=plus(0.01))
 @refuted_by(torch.optim.SGD, momentum=times(1.01))
 def test_long_run_step():
-    """Under a constant gradient the steps of SGD with momentum tend to lr (1 − dampening)/(1 − momentum) times the gradient, with and without Nesterov."""
+    """Under a constant gradient the steps of momentum, also Nesterov's, tend to η(1 − dampening)/(1 − μ) times the gradient."""
     for momentum, dampening, nesterov in (
         (0.9, 0, False),
         (0.9, 0, True),
@@ -167,7 +176,7 @@ def test_long_run_step():
 
 @refuted_by(torch.optim.SGD, momentum=times(1.01))
 def test_momentum_after_a_drop():
-    """After a drop of the learning rate PyTorch's momentum shrinks its step at once, Sutskever's starts from its old speed and forgets it gradually; before the drop they are the same."""
+    """When the learning rate drops, PyTorch's momentum shortens its step at once. Sutskever's keeps its speed and forgets it gradually."""
     lrs = [1.0] * 50 + [0.1] * 50
     ours = constant_steps(lrs, momentum=0.9)
     velocity, theirs = 0.0, []
@@ -184,7 +193,7 @@ def test_momentum_after_a_drop():
 
 @refuted_by(torch.optim.SGD, nesterov=being(False))
 def test_nesterov_stands_at_the_look_ahead_point():
-    """At a constant learning rate the parameters of SGD with `nesterov=True` are the look-ahead points θ + μv of Nesterov's method."""
+    """At a constant learning rate the parameters under `nesterov=True` are Nesterov's look-ahead points θ + μv."""
     theta, velocity, ahead = START, torch.zeros_like(START), [START]
     for _ in range(100):
         velocity = 0.9 * velocity - 0.1 * (HESSIAN @ (theta + 0.9 * velocity) - PULL)
@@ -196,7 +205,7 @@ def test_nesterov_stands_at_the_look_ahead_point():
 @refuted_by(torch.optim.SGD, lr=times(1.02))
 @refuted_by(torch.optim.SGD, lr=times(0.98))
 def test_critical_learning_rate():
-    """On a bowl with largest eigenvalue L, descent converges for learning rates below 2(1 + μ)/L with heavy-ball momentum μ, below 2(1 + μ)/((1 + 2μ)L) with Nesterov's, and diverges above."""
+    """On a bowl with largest eigenvalue L, descent diverges above 2(1 + μ)/L with heavy-ball momentum μ, above 2(1 + μ)/((1 + 2μ)L) with Nesterov's, and converges below."""
     for momentum, nesterov in ((0.0, False), (0.5, False), (0.9, False), (0.5, True), (0.9, True)):
         limit = 2 * (1 + momentum) / LARGE / (1 + 2 * momentum * nesterov)
         settings = {"momentum": momentum, "nesterov": nesterov}
@@ -235,7 +244,8 @@ def largest_curvature(model, theta, X, y, loss_fn=F.mse_loss):
 
 @refuted_by(coupled, weight_decay=times(1.01))
 def test_decay_raises_the_limit_of_a_product():
-    """Where weights are multiplied, decay balances the factors and finds a flatter place: on (w1 w2 − 1)²/2, from (6, 0.5), 3000 steps of 0.02 end where 2/L is 0.056 without decay and 0.528 with a decay of 0.02, and from there a learning rate of 0.5 diverges without it and converges with it."""
+    """On (w1 w2 − 1)²/2, from (6, 0.5), 3000 steps of 0.02 end where 2/L is 0.056, or 0.528 with a decay of 0.02. From there a learning rate of 0.5 diverges without decay and converges with it."""
+
     product = nn.Sequential(*(nn.Linear(1, 1, bias=False, dtype=torch.float64) for _ in range(2)))
     one = torch.ones(1, 1, dtype=torch.float64)
 
@@ -267,34 +277,99 @@ def test_decay_raises_the_limit_of_a_product():
             assert not on.isfinite().all()
 
 
+def network(seed):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(1, 16), nn.ReLU(), nn.Linear(16, 1)).double()
+
+
+NETWORK = network(0)
+STARTS = torch.stack([parameters_to_vector(network(seed).parameters()).detach() for seed in range(10)])
+
+
 @refuted_by(descent_paths, weight_decay=times(0))
 @refuted_by(descent_paths, momentum=times(0))
 def test_decay_in_a_network_can_do_either():
-    """In the chapter's ReLU network a decay of 0.01 raises 2/L from ten of ten starts in plain descent, and from fewer than half of them with momentum 0.9."""
-    networks = []
-    for seed in range(10):
-        torch.manual_seed(seed)
-        networks.append(nn.Sequential(nn.Linear(1, 16), nn.ReLU(), nn.Linear(16, 1)).double())
-    starts = torch.stack([parameters_to_vector(network.parameters()).detach() for network in networks])
+    """In the chapter's network a decay of 0.01 raises 2/L from ten of ten starts in plain descent, and from fewer than half with momentum 0.9."""
     ends = descent_paths(
-        networks[0],
+        NETWORK,
         X,
         y,
-        starts.repeat(4, 1),
+        STARTS.repeat(4, 1),
         lr=0.05,
         n_steps=1000,
         momentum=torch.tensor([0.0, 0.9]).repeat_interleave(20),
         weight_decay=torch.tensor([0.0, 0.01]).repeat_interleave(10).repeat(2),
     )[:, -1]
-    curvature = torch.tensor([largest_curvature(networks[0], end, X, y) for end in ends]).view(2, 2, 10)
+    curvature = torch.tensor([largest_curvature(NETWORK, end, X, y) for end in ends]).view(2, 2, 10)
     raised = (curvature[:, 1] < curvature[:, 0]).sum(dim=1)
     assert raised[0] == 10
     assert raised[1] / 10 < 0.5
 
 
+def curvatures(loss, w):
+    """The second derivatives of a loss of one weight, at many weights."""
+    w = w.clone().requires_grad_()
+    (slopes,) = torch.autograd.grad(loss(w).sum(), w, create_graph=True)
+    return torch.autograd.grad(slopes.sum(), w)[0]
+
+
+@refuted_by(descent_paths, weight_decay=times(1.2))
+@refuted_by(curvatures, result=times(1.1))
+def test_convex_when_decay_outweighs():
+    """A decay of 0.12 makes the chapter's robust loss convex, and leaves a minimum above 2. The product of two equal weights becomes convex at a decay of 1, and then its minimum is 0."""
+    w = torch.linspace(-20, 20, 4001, dtype=torch.float64)
+    targets = torch.tensor([[3.0]] * 6 + [[-3.0]] * 4, dtype=torch.float64)
+
+    def robust(prediction, target):
+        return (1 + (prediction - target).square() / 2).log().mean(dim=0)
+
+    steepest = curvatures(lambda w: robust(w, targets), w).min()
+    assert -0.12 < steepest < -0.11
+    one_weight = nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    ends = descent_paths(
+        one_weight,
+        torch.ones_like(targets),
+        targets,
+        torch.tensor([[-9.0], [9.0]] * 2),
+        lr=0.5,
+        n_steps=2000,
+        weight_decay=torch.tensor([0.0, 0.0, 0.12, 0.12]),
+        loss_fn=lambda *columns: robust(*columns).sum(),
+    )[:, -1, 0]
+    assert ends[0] < -2 < 2 < ends[1]
+    assert_equal(ends[2], ends[3])
+    assert ends[2] > 2
+
+    def tied(w):
+        return (w**2 - 1) ** 2 / 2
+
+    steepest = curvatures(tied, w).min()
+    assert steepest + 2 * 1 == pytest.approx(0)  # the penalty of two weights, w² each, adds 2λ
+    assert w[(tied(w) + w**2).argmin()] == pytest.approx(0)
+    assert abs(w[(tied(w) + 0.9 * w**2).argmin()]) > 0.3
+
+
+@refuted_by(descent_paths, weight_decay=times(0))
+@refuted_by(descent_paths, weight_decay=times(20))
+@refuted_by(descent_paths, momentum=times(0))
+def test_decay_clears_idle_neurons():
+    """With momentum 0.9, a decay of 0.01 leaves fewer neurons with weights, from ten of ten starts. The number that answers to a point changes by at most two."""
+    settings = {"lr": 0.05, "n_steps": 1000, "momentum": 0.9}
+    counts = []
+    for decay in (0.0, 0.01):
+        ends = descent_paths(NETWORK, X, y, STARTS, weight_decay=decay, **settings)[:, -1]
+        into, bias, out, _ = ends.split([16, 16, 16, 1], dim=1)
+        sizes = (into**2 + bias**2).sqrt() * out.abs()
+        answers = (X * into[:, None] + bias[:, None] > 0).any(dim=1)
+        counts.append(((sizes > 0.01).sum(dim=1), answers.sum(dim=1)))
+    (weights, answering), (weights_left, answering_still) = counts
+    assert (weights_left < weights).sum() == 10
+    assert (answering_still - answering).abs().max() <= 2
+
+
 @refuted_by(descent_paths, momentum=times(0.5))
 def test_momentum_can_slow_down():
-    """On the chapter's points, and on ten of ten other draws of them, heavy-ball momentum 0.9 takes more than twice as many steps as none at a learning rate of 0.1, and fewer at 0.01."""
+    """On the chapter's points, and on ten of ten other draws, momentum 0.9 takes more than twice as many steps as none at a learning rate of 0.1, and fewer at 0.01."""
     for features, targets, line in [(X, y, OPTIMUM), *TEN_DRAWS]:
         paths = descent_paths(
             nn.Linear(1, 1),
@@ -331,7 +406,7 @@ def test_momentum_beats_bad_conditioning():
 @refuted_by(descent_paths, lr=plus(0.05))
 @refuted_by(descent_paths, loss_fn=squared)
 def test_l1_loss_hovers():
-    """Without decay, at a constant learning rate, an L1 loss does not settle: on the chapter's points and on ten of ten other draws it hovers about its minimum, about ten times as close for a tenth of the learning rate."""
+    """At a constant learning rate, without decay, an L1 loss hovers about its minimum, some ten times as close for a tenth of the learning rate: on the chapter's points and on ten of ten other draws."""
     lrs = torch.tensor([0.1, 0.01], dtype=torch.float64)
     for features, targets, _ in [(X, y, None), *TEN_DRAWS]:
         i, j = torch.triu_indices(len(X), len(X), offset=1)
@@ -369,7 +444,7 @@ def filter_normalized(network):
 
 @refuted_by(filter_directions, result=plus(0.1))
 def test_flatness_is_a_matter_of_scale():
-    """Two ReLU networks that differ by a factor a layer and compute the same function have different landscapes along raw random directions, and the same along filter-normalized ones, from ten of ten starts."""
+    """Two ReLU networks with one function that differ by a factor a layer have different landscapes along raw random directions, and the same along filter-normalized ones, from ten of ten starts."""
     raw = tuple(torch.randn(2, 25, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
     axis = torch.linspace(-1, 1, 5, dtype=torch.float64)
     for seed in range(10):
@@ -409,7 +484,7 @@ def scale_free(weight):
 
 @refuted_by(F.batch_norm, eps=being(0.1))
 def test_normalization_frees_the_scale():
-    """In front of batch normalization, weights times 10 give the same loss and a gradient a tenth as long, while the penalty is 100 times as large."""
+    """Before batch normalization, weights times 10 give the same loss and a gradient a tenth as long, while the penalty is 100 times as large."""
     weight = torch.tensor([-1.5, 0.3], dtype=torch.float64)
     (loss, gradient), (loss_10, gradient_10) = scale_free(weight), scale_free(10 * weight)
     assert loss_10 == pytest.approx(loss, rel=1e-4)  # up to the normalization's eps
@@ -419,7 +494,7 @@ def test_normalization_frees_the_scale():
 
 @refuted_by(F.batch_norm, eps=being(1.0))
 def test_normalized_weights_grow():
-    """In front of batch normalization a step of plain descent without decay makes the weights longer, by Pythagoras, since the gradient is at a right angle to them."""
+    """Before batch normalization a step of plain descent without decay makes the weights longer, by Pythagoras."""
     weight = torch.tensor([-1.5, 0.3], dtype=torch.float64)
     for _ in range(12):
         gradient = scale_free(weight)[1]
