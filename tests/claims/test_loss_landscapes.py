@@ -484,7 +484,7 @@ def scale_free(weight):
 
 @refuted_by(F.batch_norm, eps=being(0.1))
 def test_normalization_frees_the_scale():
-    """Before batch normalization, weights times 10 give the same loss and a gradient a tenth as long, while the penalty is 100 times as large."""
+    """In front of batch normalization, weights times 10 give the same loss and a gradient a tenth as long, while the penalty is 100 times as large."""
     weight = torch.tensor([-1.5, 0.3], dtype=torch.float64)
     (loss, gradient), (loss_10, gradient_10) = scale_free(weight), scale_free(10 * weight)
     assert loss_10 == pytest.approx(loss, rel=1e-4)  # up to the normalization's eps
@@ -494,7 +494,7 @@ def test_normalization_frees_the_scale():
 
 @refuted_by(F.batch_norm, eps=being(1.0))
 def test_normalized_weights_grow():
-    """Before batch normalization a step of plain descent without decay makes the weights longer, by Pythagoras."""
+    """In front of batch normalization a step of plain descent without decay makes the weights longer, by Pythagoras."""
     weight = torch.tensor([-1.5, 0.3], dtype=torch.float64)
     for _ in range(12):
         gradient = scale_free(weight)[1]
