@@ -353,7 +353,7 @@ def test_convex_when_decay_outweighs():
 @refuted_by(descent_paths, weight_decay=times(20))
 @refuted_by(descent_paths, momentum=times(0))
 def test_decay_clears_idle_neurons():
-    """With momentum 0.9, a decay of 0.01 leaves fewer neurons with weights, from ten of ten starts. The number that answers to a point changes by at most two."""
+    """In the chapter's network, with momentum 0.9, a decay of 0.01 leaves fewer neurons with weights, from ten of ten starts. The number that answers to a point changes by at most two."""
     settings = {"lr": 0.05, "n_steps": 1000, "momentum": 0.9}
     counts = []
     for decay in (0.0, 0.01):
