@@ -19,6 +19,7 @@ from course_lib.optimum import logistic_optimum
 from course_lib.penalties import l1_penalty, l2_penalty, soft_threshold
 from course_lib.report import coast
 from course_lib.training import train
+from tests.refuting import being, refuted_by, times
 
 
 def draw(seed):
@@ -43,6 +44,10 @@ def sandbox_step(make_optimizer, penalty=None):
     return [w.item() for w in weights[:2]], gradients, extra.item()
 
 
+@refuted_by(torch.optim.SGD, weight_decay=times(1.01))
+@refuted_by(SGDW, weight_decay=times(1.01))
+@refuted_by(l2_penalty, result=times(1.01))
+@refuted_by(l1_penalty, result=times(1.01))
 def test_sandbox():
     """One step without gradient, with lr and decay 0.1, takes a weight of 1 to 0.99 with torch's SGD, to 0.9 with decoupled decay that is not multiplied by lr, to 0.98 with a penalty without 1/2, and to 0.99 with an L1 penalty."""
     plain = partial(torch.optim.SGD, lr=0.1)
@@ -57,6 +62,8 @@ def test_sandbox():
         assert sandbox_step(*steps)[0] == pytest.approx(expected, abs=1e-6)
 
 
+@refuted_by(l2_penalty, result=times(1.01))
+@refuted_by(l1_penalty, result=times(1.01))
 def test_penalties():
     """In the sandbox the penalties are 0.55 for p = 2 without a 1/2 and 0.4 for p = 1, and their gradients 0.2 / -0.3 and 0.1 / -0.1."""
     plain = partial(torch.optim.SGD, lr=0.1)
@@ -67,6 +74,7 @@ def test_penalties():
     assert value == pytest.approx(0.1 * torch.tensor([1.0, -1.5, -1.5]).norm(p=1).item())
 
 
+@refuted_by(torch_optimizer.SGDW, weight_decay=times(1.01))
 def test_neither():
     """The released torch-optimizer 0.3.0 takes 1 to 0.99 and -1.5 to -1.51: its SGDW subtracts lr times lambda from every weight, which is neither L1 nor L2."""
     assert torch_optimizer.__version__ == "0.3.0"
@@ -78,6 +86,8 @@ def test_neither():
     assert_equal(path, start - steps * 0.1 * 0.1)
 
 
+@refuted_by(torch_optimizer.SGDW, weight_decay=times(1.02))
+@refuted_by(torch_optimizer.SGDW, weight_decay=being(0.0))
 def test_tilt_diverges():
     """On the two points of chapter 1 that package's decay of 0.2 makes the parameters grow, in the end by 0.2 sqrt(21)/7 a step, where a decay would have stopped them."""
     model, points = Perceptron(dtype=torch.float64), two_points(torch.float64)
@@ -91,8 +101,10 @@ def test_tilt_diverges():
     assert torch.cat([weight, bias[None]]).norm() < 1 < 100 < theta[-1].norm()
 
 
+@refuted_by(coast, gradient=being("none"))
+@refuted_by(torch.optim.SGD, momentum=being(0.0))
 def test_one_line_test():
-    """Without gradient, in a few steps of a small learning rate, every weight must shrink and zero must stay zero: eleven of torch's optimizers pass with lr 0.01 and decay 0.5, the released SGDW fails. With momentum 0.9 and lr 0.5 torch's own SGD passes for two steps and fails at the third."""
+    """Without gradient, in a few steps of a small learning rate, every weight must shrink and zero must stay zero: eleven of torch's optimizers pass with lr 0.01 and decay 0.5, the released SGDW fails. With momentum 0.9 and lr 0.5 torch's SGD fails at the third step."""
     start = torch.tensor([1.0, -2.0, 0.5, 0.0], dtype=torch.float64)
 
     def passes(kind, lr=0.01, n_steps=3, **settings):
@@ -145,6 +157,8 @@ def cosine(progress):
     return (1 + cos(pi * progress)) / 2
 
 
+@refuted_by(torch.optim.SGD, momentum=being(0.01))
+@refuted_by(SGDW, weight_decay=times(1.0001))
 def test_same_step():
     """For plain SGD coupled and decoupled decay are the same step, with any noise and any schedule."""
     for schedule in (None, cosine, lambda progress: 1 + 3 * progress):
@@ -152,6 +166,8 @@ def test_same_step():
         assert_equal(path_of(torch.optim.SGD, 300, **settings), path_of(SGDW, 300, **settings))
 
 
+@refuted_by(SGDW, weight_decay=times(1.0001))
+@refuted_by(logistic_optimum, weight_decay=times(1.0001))
 def test_momentum_differs():
     """With momentum and no dampening, coupled and decoupled decay are not the same: on ten of ten draws SGDW comes to rest where SGD with lambda (1 - momentum) does."""
     for momentum, nesterov in ((0.5, False), (0.9, False), (0.9, True)):
@@ -164,6 +180,8 @@ def test_momentum_differs():
         assert_near(path_of(SGDW, 1500, weight_decay=0.1 / (1 - momentum), **settings)[-1], optimum(0.1))
 
 
+@refuted_by(SGDW, dampening=being(0.0))
+@refuted_by(torch.optim.SGD, weight_decay=times(1.0001))
 def test_dampening_restores():
     """With dampening equal to momentum coupled and decoupled decay rest at the same point again."""
     settings = {"lr": 0.5, "momentum": 0.9, "dampening": 0.9, "weight_decay": 0.1}
@@ -173,6 +191,8 @@ def test_dampening_restores():
     assert ((coupled - decoupled).abs().amax(dim=(0, 2)) > 1e-3).all()
 
 
+@refuted_by(SGDW, weight_decay=times(1.0001))
+@refuted_by(SGDW, decay_times_lr=being(False))
 def test_schedule_multiplier():
     """Without momentum, the paper's lambda is lr times torch's; doubling lr doubles the total decay in torch's form and leaves it alone in the paper's."""
 
@@ -206,6 +226,8 @@ def test_schedule_multiplier():
         assert left(alpha, 0.001 / alpha) == pytest.approx(prod(1 - 0.001 * s for s in schedule), rel=1e-12)
 
 
+@refuted_by(torch.optim.SGD, weight_decay=times(1.0001))
+@refuted_by(SGDW, decay_times_lr=being(True))
 def test_lr_independence():
     """On a convex problem trained to convergence, it is the coupled decay whose result does not depend on lr; that of the paper's decoupled form does."""
     lengths = []
@@ -218,8 +240,10 @@ def test_lr_independence():
     assert (lengths[1] < 0.95 * lengths[2]).all()
 
 
+@refuted_by(torch.optim.Adam, decoupled_weight_decay=being(True))
+@refuted_by(torch.optim.AdamW, weight_decay=times(1.2))
 def test_adam_divides():
-    """Adam divides a coupled decay by the size of the gradient: under gradients of pure noise, lr 0.003, decay 0.1 and 1000 steps, on ten of ten draws a coordinate with deviation 100 keeps more than 0.98 of its weight, in the mean of 400 copies, and one with deviation 1 less than 0.76; AdamW decays both alike."""
+    """Adam divides a coupled decay by the size of the gradient: under noise, with lr 0.003, decay 0.1 and 1000 steps, the mean of 400 weights keeps more than 0.98 where the deviation is 100 and less than 0.76 where it is 1, on ten of ten draws; AdamW decays both alike."""
 
     def left(kind):
         generator = torch.Generator().manual_seed(1)
@@ -236,6 +260,8 @@ def test_adam_divides():
     assert (left(torch.optim.AdamW) - exp(-0.3)).abs().max() < 0.02
 
 
+@refuted_by(torch.optim.Adam, decoupled_weight_decay=being(True))
+@refuted_by(torch.optim.Adam, weight_decay=times(1.3))
 def test_loss_scale():
     """Multiplying the loss by 100 changes where Adam with weight_decay ends, and not where AdamW ends."""
 
@@ -256,6 +282,7 @@ def test_loss_scale():
     assert ((optimum(0.1) - optimum(0.001)).norm(dim=1) > 0.1).all()
 
 
+@refuted_by(torch.optim.AdamW, weight_decay=times(1.01))
 def test_adamw_box():
     """On a convex bowl in full batch, with a falling learning rate, AdamW comes to rest at the minimum of the unpenalized loss on the box |w_i| <= 1/lambda, and a box that holds the minimum changes nothing."""
     curvature = torch.tensor([[1.5, 0.5], [0.5, 1.0]], dtype=torch.float64)
@@ -281,6 +308,83 @@ def test_adamw_box():
     assert on_box(1.0)[0] == -1
 
 
+@refuted_by(SGDW, weight_decay=times(0.95))
+@refuted_by(torch.optim.AdamW, weight_decay=times(1.06))
+def test_beyond_two():
+    """Without gradient, decoupled decay makes a weight larger where lr times lambda exceeds 2, as at 2.1, and smaller below, as at 1.9."""
+    start = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    for kind in (SGDW, torch.optim.AdamW):
+        for lr in (0.1, 1.0):
+            for rate, grows in ((2.1, True), (1.9, False)):
+                path = coast(partial(kind, lr=lr, weight_decay=rate / lr), start, n_steps=50)
+                growth = torch.cat([start[None], path]).abs().diff(dim=0)
+                assert (growth > 0).all() if grows else (growth < 0).all()
+
+
+@refuted_by(coast, gradient=being("zero"))
+@refuted_by(coast, gradient=being("none"))
+def test_no_gradient_no_decay():
+    """torch's SGD, Adam and AdamW decay a weight whose gradient is zero, and leave one alone whose gradient is None."""
+    start = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    for kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW):
+        make = partial(kind, lr=0.01, weight_decay=0.5)
+        assert (coast(make, start, gradient="zero")[-1].abs() < start.abs()).all()
+        assert torch.equal(coast(make, start, n_steps=10, gradient="none")[-1], start)
+
+
+@refuted_by(torch.optim.SGD, weight_decay=being(0.0))
+@refuted_by(torch.optim.Adam, weight_decay=being(0.0))
+def test_maximize_still_shrinks():
+    """With maximize=True the decay of torch's SGD, Adam and AdamW still shrinks every weight."""
+    start = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    for kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW):
+        make = partial(kind, lr=0.01, weight_decay=0.5)
+        up = coast(partial(make, maximize=True), start, n_steps=5)
+        assert_equal(up, coast(make, start, n_steps=5))
+        assert (up[-1].abs() < start.abs()).all()
+
+
+@refuted_by(torch.norm, result=times(1.01))
+def test_norm_is_no_decay():
+    """The gradient of 0.01 times the norm of a vector has length 0.01, whatever the vector; at zero torch's norm gives 0 and a square root of the sum of squares NaN."""
+
+    def gradient(norm, values):
+        w = nn.Parameter(values.clone())
+        (0.01 * norm(w)).backward()
+        return w.grad
+
+    def by_hand(w):
+        return (w**2).sum().sqrt()
+
+    generator = torch.Generator().manual_seed(0)
+    for size in (1e-3, 1.0, 1e3):
+        vector = size * torch.randn(5, generator=generator, dtype=torch.float64)
+        for norm in (torch.norm, by_hand):
+            assert gradient(norm, vector).pow(2).sum().sqrt().item() == pytest.approx(0.01, rel=1e-9)
+    zero = torch.zeros(5, dtype=torch.float64)
+    assert torch.equal(gradient(torch.norm, zero), zero)
+    assert gradient(by_hand, zero).isnan().all()
+
+
+def anew(groups):
+    return [dict(group) for group in groups]
+
+
+@refuted_by(torch.optim.SGD, params=anew)
+@refuted_by(torch.optim.AdamW, params=anew)
+def test_groups_remember():
+    """An optimizer writes its lr into the group dicts that it is given, and a second optimizer made from these dicts runs with it, whatever lr it is given."""
+    for kind in (torch.optim.SGD, torch.optim.AdamW):
+        w = nn.Parameter(torch.ones(1))
+        groups = [{"params": [w], "weight_decay": 0.1}]
+        kind(groups, lr=0.5)
+        assert groups[0].get("lr") == 0.5
+        second = kind(groups, lr=0.001)
+        assert second.param_groups[0]["lr"] == 0.5
+
+
+@refuted_by(torch.optim.AdamW, weight_decay=times(4))
+@refuted_by(coast, gradient=being("none"))
 def test_rounding():
     """With lr times lambda below half the gap below 1, a weight of 1 without gradient stays exactly where it is for 5000 steps, in float32 with 1e-8 and in bfloat16 with 2e-4."""
     for kind in (torch.optim.SGD, torch.optim.AdamW, SGDW):
@@ -290,7 +394,8 @@ def test_rounding():
             (torch.float64, 1e-4, 1e-4, True),
             (torch.float32, 2e-3, 0.1, True),
         ):
-            assert moves == (lr * weight_decay > torch.finfo(dtype).eps / 4)
+            gap = torch.finfo(dtype).eps / 2
+            assert moves == (lr * weight_decay > (1 / 2) * gap)
             assert lr * weight_decay == pytest.approx(1e-8 if weight_decay == 1e-4 else 2e-4)
             make = partial(kind, lr=lr, weight_decay=weight_decay)
             n_steps = 500 if moves else 5000
@@ -300,6 +405,7 @@ def test_rounding():
                 assert left == pytest.approx(exp(-n_steps * lr * weight_decay), rel=1e-3)
 
 
+@refuted_by(torch.optim.AdamW, weight_decay=times(1.01))
 def test_rounding_of_most_weights():
     """A power of two is the first weight to move: in bfloat16 AdamW leaves 96 percent of normal weights where they are at lr times lambda = 0.002, 37 percent at 0.003, and none only at 0.0039."""
 
@@ -318,6 +424,7 @@ def test_rounding_of_most_weights():
     assert not stuck(above, 2**-8).any()
 
 
+@refuted_by(torch.optim.SGD, weight_decay=times(1.3))
 def test_rounding_coupled():
     """In bfloat16 with gradients of noise, coupled decay still acts where AdamW's is lost, on ten of ten draws."""
 
@@ -369,6 +476,8 @@ def lasso():
     return torch.from_numpy(np.stack([machine.fit(*problem).coef_ for problem in SPARSE]))
 
 
+@refuted_by(ProximalSGD, weight_decay=times(1.01))
+@refuted_by(ProximalSGD, norm=being(2))
 def test_no_zeros(lasso):
     """On ten of ten Lasso problems with 20 features, an L1 penalty in the loss makes no exact zero in 20000 steps; a proximal step makes all that scikit-learn's Lasso has."""
     zeros = lasso == 0
@@ -382,6 +491,8 @@ def test_no_zeros(lasso):
     assert_near(proximal, lasso)
 
 
+@refuted_by(SGDW, weight_decay=times(1.01))
+@refuted_by(SGDW, norm=being(2))
 def test_order(lasso):
     """On the same problems, shrinking before the gradient step instead of after it makes no exact zero; it is gradient descent on a penalty whose kink is rounded off within lr lambda of zero."""
     before = sparse_fit(SGDW, 2000, weight_decay=0.2, norm=1)
@@ -395,8 +506,10 @@ def test_order(lasso):
     assert_near(sparse_fit(torch.optim.SGD, 2000, penalty=rounded), before)
 
 
+@refuted_by(soft_threshold, threshold=times(0.9))
+@refuted_by(soft_threshold, threshold=times(1.12))
 def test_adam_shrinks_all_or_nothing():
-    """In full batch with a falling learning rate, Adam's step followed by an L1 shrink ends at least squares with lambda 0.9 and at zero with lambda 1.1, on ten of ten problems, wherever it starts: it compares lambda with 1 and not with the gradient."""
+    """In full batch with a falling learning rate, Adam's step followed by an L1 shrink ends at least squares with lambda 0.9 and at zero with 1.1, on ten of ten problems: it compares lambda with 1."""
     least_squares = torch.linalg.solve(CURVATURE, PULL)
 
     def end(lam, start, scale=1.0):
