@@ -8,7 +8,7 @@ import torch
 from course_lib import _arguments
 from course_lib._arguments import Array
 
-__all__ = ["augment", "curved_points", "separable", "two_points"]
+__all__ = ["augment", "curved_points", "noisy_sine", "separable", "two_points"]
 
 
 def two_points(dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
@@ -85,13 +85,65 @@ def curved_points(
     """
     _arguments.floating("dtype", dtype)
     n_samples = _arguments.count("n_samples", n_samples)
-    seed = _arguments.count("seed", seed, minimum=0)
-    if seed >= 2**32:
-        raise ValueError(f"seed must be below 2**32, got {seed}")
-    generator = np.random.RandomState(seed)
+    generator = _generator(seed)
     x = generator.randn(n_samples, 1).astype(np.float32)
     y = (0.75 * x**2 + 1.0 * x + 2.0 + 0.3 * generator.randn(n_samples, 1)).astype(np.float32)
     return torch.from_numpy(x).to(dtype), torch.from_numpy(y).to(dtype)
+
+
+def noisy_sine(
+    n_samples: int, *, noise: float = 0.3, seed: int = 0, dtype: torch.dtype = torch.float64
+) -> tuple[torch.Tensor, torch.Tensor]:
+    r"""Return noisy points on one period of a sine.
+
+    .. math:: y_i = \sin(\pi x_i) + s\,\varepsilon_i
+
+    with all :math:`x_i` uniform between -1 and 1, and then all :math:`\varepsilon_i` from a standard
+    normal distribution, by NumPy's legacy generator. No model has a mean squared error below
+    :math:`s^2` on new points, but by chance.
+
+    Parameters
+    ----------
+    n_samples : int
+        Number of points.
+    noise : float, default=0.3
+        Standard deviation :math:`s \ge 0` of the noise, in units of y.
+    seed : int, default=0
+        The data is a pure function of the arguments and this seed; below 2**32, as NumPy wants it.
+    dtype : torch.dtype, default=torch.float64
+        A floating dtype.
+
+    Returns
+    -------
+    X : Tensor of shape (n_samples, 1)
+    y : Tensor of shape (n_samples, 1)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of its range or of another type, or y overflows `dtype`.
+
+    Examples
+    --------
+    >>> from course_lib.data import noisy_sine
+    >>> X, y = noisy_sine(15, noise=0.0)
+    >>> X.shape, round(y.max().item(), 2)
+    (torch.Size([15, 1]), 0.98)
+    """
+    n_samples = _arguments.count("n_samples", n_samples)
+    noise = _arguments.number("noise", noise)
+    _arguments.floating("dtype", dtype)
+    generator = _generator(seed)
+    X = torch.from_numpy(generator.uniform(-1, 1, (n_samples, 1)))
+    y = torch.sin(torch.pi * X) + noise * torch.from_numpy(generator.randn(n_samples, 1))
+    return X.to(dtype), _arguments.finite("y, with this noise,", y.to(dtype))
+
+
+def _generator(seed: int) -> np.random.RandomState:
+    seed = _arguments.count("seed", seed, minimum=0)
+    if seed >= 2**32:
+        raise ValueError(f"seed must be below 2**32, got {seed}")
+    return np.random.RandomState(seed)
 
 
 def separable(

@@ -66,6 +66,16 @@ def _(result, value, n_samples, n_outputs, **_):
     yield result, exact(value) * 2 / (exact(n_samples) * n_outputs)
 
 
+@oracle("data.noisy_sine")
+def _(result, n_samples, noise, seed, **_):
+    X, y = map(exact, result)
+    generator = np.random.RandomState(seed)
+    uniform, normal = generator.rand(n_samples, 1), generator.randn(n_samples, 1)
+    expected = 2 * exact(uniform) - 1
+    yield X, expected
+    yield y, _entrywise(mp.sin)(mp.pi * expected) + exact(noise) * exact(normal)
+
+
 @oracle("data.separable")
 def _(result, margin, offset, seed, n_samples, n_features, **_):
     X, y = result

@@ -73,6 +73,7 @@ VALID = {
         "target_std": 2.0,
     },
     "data.curved_points": lambda: {"dtype": torch.float32, "n_samples": 4, "seed": 0},
+    "data.noisy_sine": lambda: {"n_samples": 4, "noise": 0.3, "seed": 0, "dtype": torch.float64},
     "data.two_points": lambda: {"dtype": torch.float32},
     "data.separable": lambda: {"n_samples": 6, "n_features": 2, "margin": 0.5, "offset": 1.0, "seed": 0},
     "geometry.angle": lambda: {"weight": WEIGHT.clone()},

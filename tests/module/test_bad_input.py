@@ -32,7 +32,7 @@ def bad(function, argument, error, *values, match=None):
 
 # What every argument refuses, by what it is annotated as, and by its name where that says more.
 ABOVE_ZERO = {"lr", "eps", "margin", "constant"}
-ZERO_OR_MORE = {"weight_decay", "momentum", "dampening", "threshold", "offset", "value", "seed"}
+ZERO_OR_MORE = {"weight_decay", "momentum", "dampening", "threshold", "offset", "noise", "value", "seed"}
 LR_MAY_BE_ZERO = {"optimizers.ProximalSGD", "optimizers.SGDW"}
 
 
@@ -172,6 +172,7 @@ PARTICULAR = [
     ),
     *bad("data.curved_points", "seed", ValueError, 2**32, 2**70),
     *bad("data.separable", "n_samples", ValueError, 1),
+    *bad("data.noisy_sine", "seed", ValueError, 2**32, 2**70),
     *bad("geometry.angle", "weight", ValueError, [1.0, 2.0, 3.0], [1.0], 1.0, [], [[1.0, 0.0], [0.0, 0.0]]),
     *bad("geometry.angle", "weight", ValueError, [NAN, 1.0], [1.0, INF]),
     *bad("geometry.angle", "weight", TypeError, "weight", None, [1.0, 1j]),
@@ -756,7 +757,8 @@ def test_result_has_the_dtype_of_the_arguments(function, dtype):
 
 
 @pytest.mark.parametrize(
-    "function", ["data.two_points", "data.curved_points", "data.separable", "models.Perceptron"]
+    "function",
+    ["data.two_points", "data.curved_points", "data.noisy_sine", "data.separable", "models.Perceptron"],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_result_has_the_dtype_asked_for(function, dtype):

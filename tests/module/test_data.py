@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from course_lib.data import augment, curved_points, separable, two_points
+from course_lib.data import augment, curved_points, noisy_sine, separable, two_points
 from course_lib.geometry import max_margin
 from course_lib.training import train
 
@@ -120,7 +120,12 @@ def test_two_points_are_those_of_the_forum():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 def test_data_has_the_dtype_asked_for(dtype):
-    for X, y in (two_points(dtype), separable(5, dtype=dtype), curved_points(dtype)):
+    for X, y in (
+        two_points(dtype),
+        separable(5, dtype=dtype),
+        curved_points(dtype),
+        noisy_sine(5, dtype=dtype),
+    ):
         assert X.dtype == y.dtype == dtype
 
 
@@ -245,6 +250,33 @@ def test_curved_points_follow_seed_and_number_and_leave_the_global_generator_alo
 def test_curved_points_of_other_dtypes_hold_the_values_rounded_to_float32():
     for wide, narrow in zip(curved_points(torch.float64), curved_points(), strict=True):
         assert torch.equal(wide, narrow.double())
+
+
+def test_noisy_sine_is_the_sine_of_one_period_and_normal_noise():
+    X, y = noisy_sine(20_000, noise=0.5, seed=3)
+    assert X.shape == y.shape == (20_000, 1)
+    assert X.min() >= -1
+    assert X.max() <= 1
+    assert X.mean().item() == pytest.approx(0, abs=0.02)
+    noise = y - torch.sin(torch.pi * X)
+    assert noise.mean().item() == pytest.approx(0, abs=0.02)
+    assert noise.std().item() == pytest.approx(0.5, abs=0.02)
+    assert (noise.abs() < 0.5).double().mean().item() == pytest.approx(0.6827, abs=0.02)
+
+
+def test_noisy_sine_has_other_noise_at_the_same_places_and_leaves_the_global_generator_alone():
+    before = np.random.get_state()[1].copy()
+    (X, y), (same, clean) = noisy_sine(7, seed=3), noisy_sine(7, noise=0.0, seed=3)
+    assert np.array_equal(before, np.random.get_state()[1])
+    assert torch.equal(X, same)
+    torch.testing.assert_close(clean, torch.sin(torch.pi * X))
+    torch.testing.assert_close(noisy_sine(7, noise=0.6, seed=3)[1] - clean, 2 * (y - clean))
+    assert not torch.equal(X, noisy_sine(7, seed=4)[0])
+
+
+def test_noise_that_overflows_is_refused():
+    with pytest.raises(ValueError, match="noise"):
+        noisy_sine(4, noise=1e39, dtype=torch.float32)
 
 
 def test_separable_points_of_a_seed_stay_what_they_were():
