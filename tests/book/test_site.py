@@ -224,12 +224,13 @@ def test_colab_is_offered_only_at_a_public_address(page):
     assert ("colab.research.google.com" in html(page).read_text()) == bool(home.read() and page in CHAPTERS)
 
 
-def test_intro_maps_every_chapter_and_no_other():
-    (table,) = elements(TOC["root"], "table")
-    _, *rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
-    assert [Document(row).values("href", "a") for row in rows] == [
-        [f"{page.split('/')[-1]}.html"] for page in CHAPTERS
-    ]
+def test_intro_leads_to_the_first_chapter_and_then_has_a_card_for_each_puzzle():
+    (article,) = elements(TOC["root"], "article")
+    start, *cards = article.split("sd-card-body")
+    chapters = [f"{page.split('/')[-1]}.html" for page in CHAPTERS]
+    linked = [[a for a in Document(part).values("href", "a") if a in chapters] for part in (start, *cards)]
+    assert linked == [[page] for page in chapters]
+    assert [card.count("<details") for card in cards] == [1] * len(cards)
 
 
 def words(text):
