@@ -226,7 +226,7 @@ def test_colab_is_offered_only_at_a_public_address(page):
 
 def test_intro_leads_to_the_first_chapter_and_then_has_a_card_for_each_puzzle():
     (article,) = elements(TOC["root"], "article")
-    start, *cards = article.split("sd-card-body")
+    start, *cards = article.split("sd-card-title")
     chapters = [f"{page.split('/')[-1]}.html" for page in CHAPTERS]
     linked = [[a for a in Document(part).values("href", "a") if a in chapters] for part in (start, *cards)]
     assert linked == [[page] for page in chapters]
