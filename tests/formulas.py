@@ -41,6 +41,7 @@ FUNCTIONS = {
     "prox": lambda z: z - sympy.Min(sympy.Max(z, -SHRINK), SHRINK),
     "sigma": lambda z: 1 / (1 + sympy.exp(-z)),
     "sign": sympy.sign,
+    "sin": sympy.sin,
     "size": sympy.Abs,
     "sqrt": sympy.sqrt,
 }
@@ -72,6 +73,7 @@ def expression(side):
     side = re.sub(r"\|([^|]*)\|", r"\\size(\1)", side)
     words = [word for token in TOKEN.findall(side) for word in _words(token)]
     names = {word: sympy.Symbol(word) for word in words if word[0].isalpha() and word not in FUNCTIONS}
+    names |= {"pi": sympy.pi}
     rules = (*standard_transformations, implicit_multiplication, implicit_application)
     return parse_expr(" ".join(words), local_dict=names | FUNCTIONS, transformations=rules)
 

@@ -53,6 +53,13 @@ def curved(v):
     return data.curved_points(n_samples=1, seed=5)[1].item()
 
 
+def on_a_sine(v):
+    """From the seed on, as its docstring has it: all x, then all noise."""
+    generator = np.random.RandomState(5)
+    v["x"], v["varepsilon"] = generator.uniform(-1, 1), generator.standard_normal()
+    return data.noisy_sine(1, noise=v["s"], seed=5)[1].item()
+
+
 def sgd(part, v, **settings):
     return rules.sgd(one(v["g"]), one(v["v"]), momentum=v["mu"], **settings)[part].item()
 
@@ -184,6 +191,7 @@ def bisected(part, v):
 # it is, goes into v. None where the statement itself has to hold then.
 CASES = {
     "data.curved_points": [curved],
+    "data.noisy_sine": [on_a_sine],
     "geometry.angle": [lambda v: geometry.angle(row(v["w_1"], v["w_2"])[0]).item()],
     "geometry.angle_between": [opposite],
     "geometry.bisector": [partial(bisected, 0), partial(bisected, 1)],
