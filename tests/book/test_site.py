@@ -389,6 +389,49 @@ def test_search_shows_text_of_the_articles_and_not_of_the_menus(word, browser, a
         assert visit.errors == []
 
 
+@each_chapter
+def test_predictions_are_asked_kept_told_and_forgotten(page, browser, address):
+    notebook = notebooks.read(ROOT / f"{page}.ipynb")
+    text = "\n\n".join(source for _, source in notebooks.markdown(notebook))
+    told = re.findall(r"<summary>Answer to prediction (\d+)</summary>\n\n\*\*\(([a-z])\)", text)
+    answers = {int(number): letter for number, letter in told}
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"{page}.html")
+        assert tab.locator("fieldset.question legend").count() == len(answers)
+        assert tab.locator(".predictions li").count() == len(answers)
+        assert tab.locator(".verdict").count() == 0
+        tab.locator(f'fieldset input[name="prediction-1"]:not([value="{answers[1]}"])').first.check()
+        tab.locator(f'fieldset input[name="prediction-2"][value="{answers[2]}"]').check()
+
+        tab = visit.open(f"{page}.html")
+        heading = tab.locator(".predictions h2").inner_text()
+        assert heading == f"Your predictions: 1 of {len(answers)} right"
+        first, second, *others = tab.locator(".predictions li").all_inner_texts()
+        assert first.startswith("You predicted")
+        assert ". It is (" + answers[1] in first
+        assert second.startswith(f"You predicted ({answers[2]}")
+        assert second.endswith(": right.")
+        assert all(line.startswith("You have not predicted.") for line in others)
+        assert {line.split()[1] for line in tab.locator(".verdict").all_text_contents()} == {"predicted"}
+        assert tab.locator(".verdict").count() == 2
+
+        tab.get_by_role("button", name="Predict again").click()
+        assert tab.locator(".verdict").count() == tab.locator("fieldset input:checked").count() == 0
+        tab = visit.open(f"{page}.html")
+        assert tab.locator("fieldset input:checked").count() == 0
+        assert visit.errors == []
+
+
+def test_without_scripts_questions_and_answers_are_text(browser, address):
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(f"{address}{CHAPTERS[1]}.html")
+    assert tab.locator("fieldset").count() == 0
+    assert tab.locator("blockquote", has_text="Predict 1.").locator("li").count() >= 2
+    assert tab.locator("summary", has_text="Answer to prediction 1").count() == 1
+    context.close()
+
+
 def test_there_is_one_search_field_in_sight(browser, address):
     with Visit(browser, address) as visit:
         tab = visit.open(f"{CHAPTERS[0]}.html")
