@@ -1,5 +1,7 @@
 """One test a claim of book/scratch_vs_torch.ipynb; its docstring is the claim, word for word."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_percentage_error
 from torch import nn
 
+from course_lib import rules
 from course_lib.data import curved_points
 from course_lib.metrics import compare, mape, ulp_distance
 from course_lib.parity import TOLERANCE, grid, parity
@@ -341,6 +344,26 @@ def test_parity_wall():
     claimed = {torch.float32: 2e-5, torch.float64: 1e-13}
     for run in runs[::7]:  # every column and row; tests/module/test_parity.py runs them all
         assert parity(run).max_abs <= claimed[run.dtype], run
+
+
+def always_damped(gradient, velocity=None, *, momentum=0.0, dampening=0.0, nesterov=False):
+    """The direction of SGD, but the first step is dampened like the others."""
+    velocity = 0 * gradient if velocity is None else velocity
+    return rules.sgd(gradient, velocity, momentum=momentum, dampening=dampening, nesterov=nesterov)
+
+
+@refuted_by(always_damped, momentum=times(1.001))
+@refuted_by(always_damped, velocity=being(None), dampening=being(0.0))
+def test_wall_sees_a_planted_mistake():
+    """When the first step of a run with momentum is dampened, too, every setup of the wall's rules with dampening and decay is beyond its tolerance, and no other rule's is."""
+    decayed = [run for run in grid() if run.weight_decay]
+    dampened = [run for run in decayed if run.dampening]
+    assert len(dampened) == 24
+    with patch("course_lib.scratch.sgd", always_damped):
+        for run in dampened:
+            assert parity(run).max_abs > TOLERANCE[run.dtype], run
+        for run in [run for run in decayed if not run.dampening][::5]:  # every column
+            assert parity(run).max_abs <= TOLERANCE[run.dtype], run
 
 
 @refuted_by(F.binary_cross_entropy_with_logits, result=times(0.999))
