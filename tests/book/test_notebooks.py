@@ -112,6 +112,15 @@ def test_markdown_is_plain(chapter):
 
 
 @each_chapter
+def test_every_fold_is_closed_has_a_name_and_room_for_markdown(chapter):
+    for _, source in notebooks.markdown(notebooks.read(chapter)):
+        tags = re.findall(r"</?details>", source)
+        assert tags == ["<details>", "</details>"] * (len(tags) // 2)
+        assert len(re.findall(r"<details>\n<summary>[^\n]+</summary>\n\n", source)) == len(tags) // 2
+        assert len(re.findall(r"\n\n</details>", source)) == len(tags) // 2
+
+
+@each_chapter
 def test_no_heading_is_empty(chapter):
     cells = notebooks.read(chapter).cells
     text = "\n".join(cell.source if cell.cell_type == "markdown" else "code" for cell in cells)
