@@ -16,13 +16,16 @@ OF_NUMBERS = {
     r"\^\\top|\\mathbf 1|\\sum_\w|\\cdot|\\hat": " ",
     r"\\\|_1|\\\||\\[lr]Vert": "|",
     r"_(?:[ipt]|\{(?:ij|ji)\})(?![A-Za-z])": "",
+    r"_\{t\+1\}": "_n",  # the next one
+    r"_\{t-1\}": "_o",  # the one before
+    r"\^\{?\*\}?": "_s",  # where it rests
     r"\\t?frac(\d)(\d)": r"\\frac{\1}{\2}",
-    r"\\t?frac(\d)([a-z])": r"\\frac{\1}{\2}",
+    r"\\t?frac(\d)(\\?[a-z]+)": r"\\frac{\1}{\2}",
     r"\\tfrac\{": r"\\frac{",
     r"\b[dD]\(": "(",
     r"\\operatorname\{([a-z]+)\d?\}(?:_\{[^{}]*\})?": r"\\\1",
     r"\\ln\b": r"\\log ",
-    r"\be\^": r"\\exp",
+    r"\be\^(?=\{)": r"\\exp",
 }
 BRACES = {
     r"\\frac\{([^{}]*)\}\{([^{}]*)\}": r"((\1)/(\2))",
@@ -57,7 +60,7 @@ def statements(text):
     )
     parts = re.split(r"\\qquad|\\quad\s*\\text\{and\}|\\quad\s*(?=\()|\\in\b", text)
     parts = [part.strip(" .,\n") for part in parts if not re.search(r"\\text|°", part)]
-    return [[side.strip() for side in re.split(r"\\leftarrow|=", part)] for part in parts if part]
+    return [re.split(r"(?:\s|\\;)*(?:\\leftarrow|=)(?:\s|\\;)*", part) for part in parts if part]
 
 
 def expression(side):

@@ -124,6 +124,13 @@ def test_a_chapter_says_how_long_it_takes_and_what_it_needs(cells):
     assert re.search(r"^\*\d+ minutes\. You need:? .+", cells[0].source, re.MULTILINE)
 
 
+def test_the_front_page_says_how_long_the_chapters_take():
+    minutes = [int(re.search(r"^\*(\d+) minutes", cells_of(path)[0].source, re.M)[1]) for path in CHAPTERS]
+    text = " ".join((ROOT / "book" / "intro.md").read_text(encoding="utf-8").split())
+    begin, puzzle = re.search(r"(\d+) minutes to begin, then up to (\d+) for each puzzle", text).groups()
+    assert [int(begin), int(puzzle)] == [minutes[0], max(minutes[1:])]
+
+
 def test_no_page_speaks_of_a_monday():
     for path in [*CHAPTERS, *(ROOT / "book").glob("*.md")]:
         text = path.read_text(encoding="utf-8")
