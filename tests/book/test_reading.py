@@ -86,6 +86,10 @@ def test_a_chapter_shows_4500_words_or_less(cells):
     assert sum(words(seen(cell)) for cell in cells) <= 4500
 
 
+def test_the_chapter_before_the_puzzles_is_short():
+    assert sum(words(seen(cell)) for cell in cells_of(CHAPTERS[0])) <= 1200
+
+
 @each(CHAPTERS)
 def test_each_prediction_has_its_answer_further_down(cells):
     asked, told = [], {}
