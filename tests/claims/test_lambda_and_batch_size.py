@@ -204,8 +204,8 @@ def test_sum_divides():
     assert_equal(summed, torch_path(5, lr=LR, weight_decay=LAM / 64, **settings))
 
 
-def accumulated(kind, **settings):
-    """Parameters after 50 steps from zero on the sum of four equal micro-batches' means."""
+def accumulated(kind, *, divide_by=1, penalty=0.0, **settings):
+    """Parameters after 50 steps from zero on the sum of four equal micro-batches' means and penalties."""
     model = Perceptron(4, dtype=torch.float64)
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
@@ -213,7 +213,8 @@ def accumulated(kind, **settings):
     for _ in range(50):
         optimizer.zero_grad()
         for X_part, y_part in zip(X_t.chunk(4), y_t.chunk(4), strict=True):
-            F.binary_cross_entropy(model(X_part), y_part).backward()
+            loss = F.binary_cross_entropy(model(X_part), y_part) / divide_by
+            (loss + l2_penalty(model.parameters(), penalty)).backward()
         optimizer.step()
     return parameters_to_vector(model.parameters()).detach()
 
@@ -426,6 +427,16 @@ def test_bias_out():
         assert fit.intercept_[0] == pytest.approx(bias.item(), abs=1e-6)
         other, _ = logistic_optimum(X_t, y_t, LAM, decay_bias=not decay_bias)
         assert (torch.from_numpy(fit.coef_[0]) - other).abs().max() > 1e-3
+
+
+@refuted_by(l2_penalty, weight_decay=times(1.01))
+@refuted_by(torch.optim.SGD, lr=plus(0.001))
+def test_penalty_in_micro_batches():
+    """To SGD a penalty in the loss of each of four micro-batches counts once if it is divided by four with the data, and four times if only the data are divided; if nothing is divided, lambda stays and the learning rate is four times as large."""
+    sgd = partial(accumulated, torch.optim.SGD)
+    assert_equal(sgd(lr=LR, divide_by=4, penalty=LAM / 4), torch_path(50)[-1])
+    assert_equal(sgd(lr=LR, divide_by=4, penalty=LAM), torch_path(50, weight_decay=4 * LAM)[-1])
+    assert_equal(sgd(lr=LR, penalty=LAM), torch_path(50, lr=4 * LR)[-1])
 
 
 def step_of(kind, weight_decay, penalty, max_norm=1.0):
