@@ -463,5 +463,5 @@ def test_clipped_penalty():
 
 @refuted_by(l2_penalty, weight_decay=times(1.01))
 def test_double_decay():
-    """A penalty in the loss beside the same weight_decay is twice that decay to SGD."""
+    """Without clipping, a penalty in the loss beside the same weight_decay is twice that decay to SGD."""
     assert_equal(step_of(torch.optim.SGD, LAM, LAM, 1e9), step_of(torch.optim.SGD, 2 * LAM, 0.0, 1e9))
