@@ -321,15 +321,31 @@ def test_beyond_two():
                 assert (growth > 0).all() if grows else (growth < 0).all()
 
 
+def those_that_train(params):
+    return [w for w in params if w.requires_grad] or [nn.Parameter(torch.zeros(1))]
+
+
 @refuted_by(coast, gradient=being("zero"))
 @refuted_by(coast, gradient=being("none"))
+@refuted_by(torch.optim.AdamW, params=those_that_train)
 def test_no_gradient_no_decay():
-    """torch's SGD, Adam and AdamW decay a weight whose gradient is zero, and leave one alone whose gradient is None."""
+    """torch's SGD, Adam and AdamW decay a weight whose gradient is zero, frozen or not, and leave one alone whose gradient is None."""
     start = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
     for kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW):
         make = partial(kind, lr=0.01, weight_decay=0.5)
-        assert (coast(make, start, gradient="zero")[-1].abs() < start.abs()).all()
-        assert torch.equal(coast(make, start, n_steps=10, gradient="none")[-1], start)
+        for made in (make, lambda params, make=make: make([w.requires_grad_(False) for w in params])):
+            assert (coast(made, start, gradient="zero")[-1].abs() < start.abs()).all()
+            assert torch.equal(coast(made, start, n_steps=10, gradient="none")[-1], start)
+
+        w = nn.Parameter(start.clone())
+        optimizer = make([w])
+        for to_none, stays in ((True, True), (False, False)):
+            w.requires_grad_(True).sum().backward()
+            w.requires_grad_(False)
+            optimizer.zero_grad(set_to_none=to_none)
+            before = w.clone()
+            optimizer.step()
+            assert torch.equal(w, before) == stays
 
 
 @refuted_by(torch.optim.SGD, weight_decay=being(0.0))
