@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import sympy
 from sympy.parsing.sympy_parser import (
     implicit_application,
@@ -48,6 +49,18 @@ FUNCTIONS = {
     "size": sympy.Abs,
     "sqrt": sympy.sqrt,
 }
+
+
+class Values(dict):
+    """A number for every name, drawn when it is asked for; one row, and one output."""
+
+    def __init__(self, seed):
+        super().__init__(n=1.0, k=1.0, N=1.0, I=1.0)
+        self.generator = np.random.default_rng(seed)
+
+    def __missing__(self, name):
+        self[name] = self.generator.uniform(0.2, 0.9)
+        return self[name]
 
 
 def statements(text):

@@ -10,24 +10,12 @@ import torch.nn.functional as F
 from scipy.optimize import brentq
 
 from course_lib import conventions, data, optimum, penalties, rules, scratch
-from tests.formulas import statements, value
+from tests.formulas import Values, statements, value
 from tools.build import notebooks
 
 DISPLAYED = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 VECTOR = re.compile(r"-?\([^()]*,[^()]*\)$")
 X2, Y2 = data.two_points(torch.float64)
-
-
-class Values(dict):
-    """A number for every name, drawn when it is asked for."""
-
-    def __init__(self, seed):
-        super().__init__(n=1.0, k=1.0, I=1.0)
-        self.generator = np.random.default_rng(seed)
-
-    def __missing__(self, name):
-        self[name] = self.generator.uniform(0.2, 0.9)
-        return self[name]
 
 
 def first_weight(v):

@@ -7,6 +7,7 @@ import pytest
 
 from tools import ROOT
 from tools.build import notebooks
+from tools.verify.prose import is_figure
 
 CHAPTERS = notebooks.chapters()
 PUZZLES = [path for path in CHAPTERS if path.stem != "why_decay"]
@@ -30,10 +31,6 @@ def folded(cell):
     return "hide-input" in cell.metadata.get("tags", [])
 
 
-def images(cell):
-    return sum("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
-
-
 def lines(cell):
     return len([line for line in cell.source.splitlines() if line.strip()])
 
@@ -43,7 +40,7 @@ def seen(cell):
     if cell.cell_type == "markdown":
         return FOLD.sub("", COMMENT.sub("", cell.source))
     printed = [output.get("text", output.get("data", {}).get("text/plain", "")) for output in cell.outputs]
-    return "\n".join(["" if folded(cell) else cell.source, *printed * (not images(cell))])
+    return "\n".join(["" if folded(cell) else cell.source, *printed * (not is_figure(cell))])
 
 
 def words(text):
@@ -58,7 +55,7 @@ def visible_code(cells):
 def test_a_picture_stands_within_the_first_150_words(cells):
     before = []
     for cell in cells:
-        if cell.cell_type == "code" and images(cell):
+        if cell.cell_type == "code" and is_figure(cell):
             break
         before.append(seen(cell) if cell.cell_type == "markdown" else "" if folded(cell) else cell.source)
     assert len(before) < len(cells)
@@ -113,8 +110,8 @@ def test_figures_are_numbered_in_their_order_and_have_a_sentence(path):
     figures, wanted = [], 0
     for cell in cells_of(path):
         if cell.cell_type == "code":
-            assert wanted == 0 or not images(cell), "a figure without a sentence under it"
-            wanted += images(cell)
+            assert wanted == 0 or not is_figure(cell), "a figure without a sentence under it"
+            wanted += is_figure(cell)
         elif found := CAPTION.findall(cell.source):
             assert len(found) == wanted
             figures, wanted = figures + found, 0

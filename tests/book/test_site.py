@@ -221,6 +221,23 @@ def test_outputs_on_the_page_are_those_stored_in_the_notebook(page):
             assert line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in text
 
 
+@each_chapter
+def test_folded_code_is_named_by_its_title(page):
+    cells = notebooks.read(ROOT / f"{page}.ipynb").cells
+    titles = [
+        cell.source.partition("\n")[0] for cell in cells if "hide-input" in cell.metadata.get("tags", [])
+    ]
+    summaries = re.findall(r"<summary>\s*<p[^>]*>Show code: (.*?)</p>", html(page).read_text())
+    assert [f"# @title {unescape(name)}" for name in summaries] == titles
+
+
+@each_chapter
+def test_a_table_of_a_cell_can_be_scrolled_by_the_keyboard(page):
+    boxes = re.findall(r'<div class="output text_html"([^>]*)>', html(page).read_text())
+    assert boxes
+    assert all('tabindex="0"' in box for box in boxes)
+
+
 @each_page
 def test_colab_is_offered_only_at_a_public_address(page):
     assert ("colab.research.google.com" in html(page).read_text()) == bool(home.read() and page in CHAPTERS)

@@ -12,7 +12,7 @@ import torch
 
 import course_lib
 from course_lib import data, geometry, landscape, metrics, optimizers, optimum, penalties, rules, scratch
-from tests.formulas import statements, value
+from tests.formulas import Values, statements, value
 
 MATH = re.compile(r"\.\. math:: (.*?)(?:\n\n|\Z)", re.DOTALL)
 
@@ -26,18 +26,6 @@ NOT_OF_NUMBERS = {
     "metrics.compare": "takes the largest of many",
     "metrics.ulp_distance": "numbers the floats",
 }
-
-
-class Values(dict):
-    """A number for every name, drawn when it is asked for; one row, and one output."""
-
-    def __init__(self, seed):
-        super().__init__(n=1.0, k=1.0, N=1.0)
-        self.generator = np.random.default_rng(seed)
-
-    def __missing__(self, name):
-        self[name] = self.generator.uniform(0.2, 0.9)
-        return self[name]
 
 
 def row(*numbers):
