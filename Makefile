@@ -52,9 +52,10 @@ check: $(READY) ## what belongs to the changed files (or FILES=...): seconds, fo
 	@$(BIN)/python -m tools.verify.check $(FILES)
 
 test: book ## lint, unit tests, docstring examples, notebooks, and the built site
-	$(call stage,lint: ruff and mypy)
+	$(call stage,lint: ruff, biome and mypy)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/biome ci --log-level=warn
 	@$(BIN)/mypy
 	$(call stage,unit tests and docstring examples with the branch coverage of course_lib)
 	@$(ONE_THREAD) $(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal --cov --cov-report=term:skip-covered --doctest-modules course_lib tests -m 'not site'
@@ -101,6 +102,7 @@ notebooks: $(READY) ## execute every notebook, in parallel, and store its output
 format: $(READY) ## format code and notebooks
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@$(BIN)/biome check --write --log-level=warn
 
 bench: $(READY) ## measure speeds, as ratios within one run
 	@$(BIN)/python -m tools.measure.bench

@@ -17,6 +17,7 @@ __all__ = [
     "distributed",
     "geometry",
     "groups",
+    "labs",
     "landscape",
     "metrics",
     "models",

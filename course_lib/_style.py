@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backend_bases import RendererBase
 from matplotlib.collections import PathCollection
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter
@@ -43,6 +43,13 @@ class Look(NamedTuple):
     @property
     def line(self) -> dict[str, Any]:
         return {"color": self.color, "linestyle": self.dashes}
+
+    @property
+    def svg(self) -> dict[str, str]:
+        """The same for a line of two pixels in a browser."""
+        named = {"-": [], ":": [1, 1.5]}
+        pattern = named[self.dashes] if isinstance(self.dashes, str) else self.dashes[1]
+        return {"color": to_hex(self.color), "dashes": " ".join(f"{2 * part:g}" for part in pattern)}
 
 
 DASHES: list[Any] = [

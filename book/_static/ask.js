@@ -8,13 +8,12 @@
 //
 // Here the options become radio buttons. What is chosen stays on the reader's machine; where the answer stands, and
 // before the claims, the page says what it was.
-"use strict";
 
 (() => {
   const QUESTION = /^Predict (\d+)\.?$/;
   const ANSWER = /^Answer to prediction (\d+)/;
   const OPTION = /^\s*\(([a-z])\)\s*/;
-  const key = "predictions " + location.pathname.split("/").pop();
+  const key = `predictions ${location.pathname.split("/").pop()}`;
 
   function load() {
     try {

@@ -3,7 +3,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const textOf = Search.htmlToText;
   Search.htmlToText = (page, anchor) => {
     const article = new DOMParser().parseFromString(page, "text/html").querySelector("article");
-    article.querySelectorAll(".run-this-chapter").forEach((line) => line.remove());
+    for (const line of article.querySelectorAll(".run-this-chapter")) line.remove();
     return textOf(`<div role="main">${article.innerHTML}</div>`, anchor);
   };
 });

@@ -2,11 +2,7 @@
 
 import functools
 import gzip
-import http.server
-import os
 import re
-import shutil
-import threading
 from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag, urlparse
@@ -14,20 +10,18 @@ from urllib.parse import unquote, urldefrag, urlparse
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 
+from tests.browsing import SITE, Visit
 from tools import ROOT
 from tools.build import home, notebooks
 from tools.verify import claims
 
 pytestmark = pytest.mark.site
 
-SITE = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
 GENERATED = ["404", "search", "genindex", "py-modindex", "_modules/index", "_modules/course_lib/conventions"]
 CHAPTERS = [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks.chapters()]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 EVERY = sorted(
     path.relative_to(SITE).with_suffix("").as_posix()
     for path in SITE.rglob("*.html")
@@ -282,63 +276,6 @@ def test_logo_and_favicon_are_the_books_own():
     icons = [a["href"] for tag, a in page.tags if tag == "link" and "icon" in (a.get("rel") or "")]
     assert any(icon.endswith("favicon.svg") for icon in icons)
     assert any("logo.svg" in source for source in page.values("src", "img"))
-
-
-@pytest.fixture(scope="module")
-def address():
-    handler = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(handler, directory=str(SITE))
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("CI needs a browser: install chromium")
-        pytest.skip("no Chromium or Chrome on the PATH: tests in a browser are skipped")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        instance = playwright.chromium.launch(executable_path=path, args=flags)
-        yield instance
-        instance.close()
-
-
-class Visit:
-    """A page opened with the network cut: what it asked for, and what it complained of."""
-
-    def __init__(self, browser, address, *, width=1300, scheme="light"):
-        self.address, self.outside, self.errors = address, [], []
-        self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        self.context.add_init_script(f"localStorage.setItem('mode', '{scheme}')")
-        self.context.route("**/*", self._route)
-        self.page = self.context.new_page()
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
-
-    def _route(self, route):
-        if route.request.url.startswith((self.address, "data:", "blob:")):
-            route.continue_()
-        else:
-            self.outside.append(route.request.url)
-            route.abort()
-
-    def open(self, page):
-        self.page.goto(f"{self.address}{page}", wait_until="load")
-        self.page.evaluate("() => window.MathJax?.startup?.promise?.then(() => true) ?? true")
-        return self.page
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.context.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1300, "light"), (320, "dark")])

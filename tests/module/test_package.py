@@ -60,7 +60,7 @@ def test_every_module_is_listed(root):
 
 def test_numerical_modules_never_import_plotting(root):
     for path in (root / "course_lib").glob("*.py"):
-        if path.stem not in ("plotting", "_drawing", "_style", "__init__"):
+        if path.stem not in ("plotting", "labs", "_drawing", "_style", "__init__"):
             text = path.read_text()
             assert "_style" not in text, path.name
             assert "_drawing" not in text, path.name
@@ -161,6 +161,7 @@ def contents(wheel):
 def test_wheel_holds_the_modules_and_sdist_what_builds_it(built, root, tmp_path):
     sdist, wheel, _ = built
     modules = {path.relative_to(root).as_posix() for path in (root / "course_lib").glob("*.py")}
+    modules |= {path.relative_to(root).as_posix() for path in (root / "course_lib" / "javascript").iterdir()}
     modules |= {"course_lib/py.typed"}
     texts, _ = contents(wheel)
     assert {name for name in texts if ".dist-info/" not in name} == modules

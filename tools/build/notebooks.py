@@ -105,7 +105,7 @@ def plain(source):
 
 
 def modules_used(notebook, root=ROOT):
-    """Return the files of course_lib that a notebook imports, directly or through one another."""
+    """Return the files of course_lib that a notebook imports, directly or through one another, and the labs'."""
     package = Path(root) / "course_lib"
     found, waiting = {package / "__init__.py"}, [ast.parse(source) for source in code(notebook)]
     while waiting:
@@ -114,6 +114,8 @@ def modules_used(notebook, root=ROOT):
             if path.exists() and path not in found:
                 found.add(path)
                 waiting.append(ast.parse(path.read_text()))
+    if package / "labs.py" in found:
+        found.update((package / "javascript").iterdir())
     return sorted(found)
 
 

@@ -19,9 +19,10 @@ SOURCES = {{
 {sources}
 }}
 FOLDER = pathlib.Path(tempfile.mkdtemp())
-(FOLDER / "course_lib").mkdir()
 for name, text in SOURCES.items():
-    (FOLDER / "course_lib" / name).write_text(text.removeprefix("\\n"), encoding="utf-8")
+    path = FOLDER / "course_lib" / name
+    path.parent.mkdir(exist_ok=True, parents=True)
+    path.write_text(text.removeprefix("\\n"), encoding="utf-8")
 sys.path.insert(0, str(FOLDER))"""
 
 
@@ -32,7 +33,8 @@ def pack(notebook, root=ROOT):
         text = path.read_text(encoding="utf-8")
         if "'''" in text:
             raise ValueError(f"{path.name} contains ''', which would end the string it is packed in")
-        sources.append(f"    {path.name!r}: r'''\n{text}''',")
+        name = path.relative_to(Path(root) / "course_lib").as_posix()
+        sources.append(f"    {name!r}: r'''\n{text}''',")
     packed = copy.deepcopy(notebook)
     first = notebooks.first_code_cell(packed)
     first.source = CELL.format(sources="\n".join(sources))

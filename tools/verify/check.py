@@ -20,7 +20,7 @@ OF_EVERY_MODULE = [
 OF_EVERY_CHAPTER = [
     f"tests/book/test_{name}.py" for name in ("claims", "figures", "notebooks", "prose", "reading")
 ]
-LINT = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]]
+LINT = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["biome", "ci", "--log-level=warn"], ["mypy"]]
 PYTEST = ["pytest", "-q", "--no-header", "-n", "auto", "--dist", "worksteal"]
 TESTS = [*PYTEST, "-p", "no:nbval", "-m", "not site", "--doctest-modules"]
 NOTEBOOKS = [*PYTEST, "--nbval", "--nbval-cell-timeout=300"]
@@ -38,6 +38,8 @@ def tests_of(file, root=ROOT):
     path = Path(file)
     if path.name.startswith("test_"):
         return [([file], "")]
+    if path.parts[:2] == ("course_lib", "javascript"):
+        return [(["tests/module/test_labs.py"], "")]
     if path.parts[0] == "course_lib":
         found = [f"tests/module/test_{path.stem.lstrip('_')}.py", file]
         modules = [path.stem] if not path.stem.startswith("_") else importers(path.stem, root)

@@ -1,0 +1,434 @@
+// What the labs share: controls that are declared, a plot, facts in words, the setting in the address.
+//
+//   define({
+//     name: "boundary", title: "Boundary lab",
+//     controls: [slider(...), flag(...), choice(...)],
+//     plots: [{ label, width, height, x: [0, 4], y: [0, 3], logx: false, names: ["x", "y"] }],
+//     *run(settings, data) { ... },          // the work; yields what is known so far, after some milliseconds
+//     draw(settings, found, plots, data) {}, // into plots, each of which is empty
+//     facts(settings, found, data) {},       // [[what, text, look?], ...], which the page shows as a list
+//   });
+//
+// The work runs in slices, so that controls answer at once. `quick: true` marks a control that asks for no new work.
+
+const SLICE = 8; // milliseconds of work before the page may answer
+const SVG = "http://www.w3.org/2000/svg";
+
+function element(name, attributes = {}, ...children) {
+  return filled(document.createElement(name), attributes, children);
+}
+
+function drawn(name, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, name), attributes, children);
+}
+
+function filled(node, attributes, children) {
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+// Controls ----------------------------------------------------------------------------------------------------------
+
+/** A number on a range of values; `values` increase, and an address may hold any number between their ends. */
+function slider(name, label, values, { show = plain, whole = false, quick = false } = {}) {
+  const ends = [values[0], values.at(-1)];
+  return {
+    name,
+    quick,
+    values,
+    write: String,
+    read(text) {
+      const value = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
+      const fits = value >= ends[0] && value <= ends[1] && (!whole || Number.isInteger(value));
+      return fits ? value : undefined;
+    },
+    build(id, changed) {
+      const input = element("input", { type: "range", id, min: 0, max: values.length - 1, step: 1 });
+      const output = element("output", { for: id });
+      input.addEventListener("input", () => changed(values[input.value]));
+      return {
+        row: element("div", { class: "lab-row" }, element("label", { for: id }, label), input, output),
+        set(value) {
+          const near = values.reduce((best, v, i) => (closer(v, values[best], value) ? i : best), 0);
+          input.value = near;
+          output.textContent = show(value);
+          input.setAttribute("aria-valuetext", show(value));
+        },
+      };
+    },
+  };
+}
+
+const closer = (candidate, best, value) => Math.abs(candidate - value) < Math.abs(best - value);
+
+function flag(name, label, { quick = false } = {}) {
+  return {
+    name,
+    quick,
+    write: String,
+    read: (text) =>
+      new Map([
+        ["true", true],
+        ["false", false],
+      ]).get(text),
+    build(id, changed) {
+      const input = element("input", { type: "checkbox", id });
+      input.addEventListener("change", () => changed(input.checked));
+      const row = element("div", { class: "lab-row" }, element("label", { for: id }, input, label));
+      const set = (value) => {
+        input.checked = value;
+      };
+      return { row, set };
+    },
+  };
+}
+
+/** One of several; `options` are the texts by value. */
+function choice(name, label, options, { quick = false } = {}) {
+  return {
+    name,
+    quick,
+    write: String,
+    read: (text) => (Object.hasOwn(options, text) ? text : undefined),
+    build(id, changed) {
+      const items = Object.entries(options).map(([value, text]) => element("option", { value }, text));
+      const select = element("select", { id }, ...items);
+      select.addEventListener("change", () => changed(select.value));
+      const row = element("div", { class: "lab-row" }, element("label", { for: id }, label), select);
+      const set = (value) => {
+        select.value = value;
+      };
+      return { row, set };
+    },
+  };
+}
+
+/** Points [[x, y], ...] of a plot, which a `handle` drags: nothing to build. */
+function points(name, count, [[left, right], [low, high]]) {
+  const inside = ([x, y]) => x >= left && x <= right && y >= low && y <= high;
+  return {
+    name,
+    write: (value) => value.flat().map(plain).join(","),
+    read(text) {
+      const flat = text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+      const pairs = Array.from({ length: count }, (_, i) => flat.slice(2 * i, 2 * i + 2));
+      return flat.length === 2 * count && pairs.every(inside) ? pairs : undefined;
+    },
+  };
+}
+
+/** Round numbers from low to high, ten in every tenfold. */
+function logspace(low, high) {
+  const decades = linspace(0, Math.round(Math.log10(high / low)), Math.round(Math.log10(high / low)) + 1);
+  const values = decades.flatMap((k) => [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8].map((m) => low * m * 10 ** k));
+  return values.map((value) => Number(value.toPrecision(3))).filter((value) => value <= high);
+}
+
+function linspace(low, high, count) {
+  return Array.from({ length: count }, (_, i) => round(low + ((high - low) * i) / (count - 1), 12));
+}
+
+// Numbers in words --------------------------------------------------------------------------------------------------
+
+const round = (value, digits) => Number(value.toFixed(digits));
+const minus = (text) => text.replace(/^-/, "\u2212");
+const fixed = (digits) => (value) => minus(value.toFixed(digits).replace(/^-(0\.?0*)$/, "$1"));
+
+/** A number with up to four digits, the shortest way. */
+function plain(value) {
+  return String(Number(value.toPrecision(4)));
+}
+
+/** A count, with spaces between thousands. */
+function counted(value) {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+}
+
+// Plots -------------------------------------------------------------------------------------------------------------
+
+/** An empty plot with its axes; `px` and `py` turn its units into those of the picture. */
+function makePlot(
+  id,
+  { label, width = 340, height = 240, x, y, logx = false, logy = false, names, ticks = {} },
+) {
+  const [left, right, top, bottom] = [46, 10, 10, 40];
+  const scale = (log) => (log ? Math.log10 : Number);
+  const place =
+    ([low, high], from, to, map) =>
+    (v) =>
+      from + ((map(v) - map(low)) / (map(high) - map(low))) * (to - from);
+  const px = place(x, left, width - right, scale(logx));
+  const py = place(y, height - bottom, top, scale(logy));
+  const inner = drawn("g", { "clip-path": `url(#${id})` });
+  const frame = { x: left, y: top, width: width - left - right, height: height - top - bottom };
+  const picture = drawn(
+    "svg",
+    { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": label },
+    drawn("clipPath", { id }, drawn("rect", frame)),
+    drawn("rect", { class: "frame", ...frame }),
+    ...(ticks.x ?? axisTicks(x, logx)).map((v) => tick(px(v), height - bottom, v, "x")),
+    ...(ticks.y ?? axisTicks(y, logy)).map((v) => tick(left, py(v), v, "y")),
+    drawn("text", { x: (left + width - right) / 2, y: height - 6, class: "name" }, names[0]),
+    drawn(
+      "text",
+      { transform: `translate(12 ${(top + height - bottom) / 2}) rotate(-90)`, class: "name" },
+      names[1],
+    ),
+    inner,
+  );
+  const back = (position, from, to, low, high) => low + ((position - from) / (to - from)) * (high - low);
+  return {
+    picture,
+    inner,
+    handles: {},
+    px,
+    py,
+    x,
+    y,
+    /** The units of a point of the screen; for linear axes. */
+    units(event) {
+      const box = picture.getBoundingClientRect();
+      const [u, v] = [event.clientX - box.left, event.clientY - box.top].map((p) => (p * width) / box.width);
+      return [back(u, px(x[0]), px(x[1]), ...x), back(v, py(y[0]), py(y[1]), ...y)];
+    },
+    line(points, look, attributes = {}) {
+      const path = points.map(([u, v], i) => `${i ? "L" : "M"}${px(u).toFixed(2)} ${py(v).toFixed(2)}`);
+      inner.append(drawn("path", { d: path.join(""), ...stroke(look), ...attributes }));
+    },
+    text(u, v, text, attributes = {}) {
+      inner.append(drawn("text", { x: px(u), y: py(v), ...attributes }, text));
+    },
+    dot(u, v, attributes = {}) {
+      inner.append(drawn("circle", { cx: px(u), cy: py(v), r: 5, ...attributes }));
+    },
+    rect(u, v, du, dv, attributes = {}) {
+      const [x0, x1] = [px(u), px(u + du)];
+      const [y0, y1] = [py(v + dv), py(v)];
+      inner.append(drawn("rect", { x: x0, y: y0, width: x1 - x0, height: y1 - y0, ...attributes }));
+    },
+  };
+}
+
+function tick(u, v, value, axis) {
+  const place = axis === "x" ? { x: u, y: v + 15 } : { x: u - 6, y: v + 4 };
+  return drawn("text", { ...place, class: `tick ${axis}` }, power(value));
+}
+
+/** Where an axis gets its numbers: each tenfold, or steps of 1, 2 or 5. */
+function axisTicks([low, high], log) {
+  if (log) {
+    const from = Math.ceil(Math.log10(low) - 1e-9);
+    const count = Math.floor(Math.log10(high) + 1e-9) - from + 1;
+    const every = Math.ceil(count / 6);
+    return Array.from({ length: Math.ceil(count / every) }, (_, i) => 10 ** (from + i * every));
+  }
+  const rough = (high - low) / 5;
+  const size = 10 ** Math.floor(Math.log10(rough));
+  const step = size * [1, 2, 5, 10].find((factor) => factor * size >= rough * 0.999);
+  const first = Math.ceil(low / step - 1e-9);
+  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) =>
+    round((first + i) * step, 10),
+  );
+}
+
+function power(value) {
+  const exponent = Math.log10(value);
+  if (!(Number.isInteger(round(exponent, 9)) && Math.abs(exponent) > 3)) return minus(String(value));
+  return drawnPower(round(exponent, 9));
+}
+
+const drawnPower = (exponent) =>
+  `10${[...minus(String(exponent))].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("")}`;
+
+const stroke = ({ color, dashes = "" }) => ({ stroke: color, "stroke-dasharray": dashes, class: "curve" });
+
+/** A line of the list of facts; with a look, a sample of the line that it is about stands before it. */
+function fact([what, text, look]) {
+  const key = look
+    ? [drawn("svg", { viewBox: "0 0 28 8", class: "key" }, drawn("path", { d: "M0 4H28", ...stroke(look) }))]
+    : [];
+  return element("div", {}, element("dt", {}, ...key, what), element("dd", {}, text));
+}
+
+/** A point that mouse, finger and arrow keys move. It is made once, and then placed anew. */
+function handle(plot, { value, label, step = 0.1, color, marker = "circle" }, changed) {
+  plot.handles[label] ??= makeHandle(plot, { label, color, marker });
+  const { grip } = Object.assign(plot.handles[label], { value, step, changed });
+  grip.setAttribute("transform", `translate(${plot.px(value[0])} ${plot.py(value[1])})`);
+  grip.setAttribute("aria-valuenow", value[0]);
+  grip.setAttribute("aria-valuetext", value.map((v) => minus(plain(v))).join(", "));
+}
+
+function makeHandle(plot, { label, color, marker }) {
+  const shape =
+    marker === "square"
+      ? drawn("rect", { x: -6, y: -6, width: 12, height: 12, fill: "white", stroke: color })
+      : drawn("circle", { r: 7, fill: color, stroke: color });
+  const [low, high] = plot.x;
+  const range = { "aria-label": label, "aria-valuemin": low, "aria-valuemax": high };
+  const reach = drawn("circle", { r: 18, class: "reach" });
+  const grip = drawn("g", { class: "handle", tabindex: 0, role: "slider", ...range }, reach, shape);
+  const made = { grip };
+  const inside = ([low, high], v) => clip(round(Math.round(v / made.step) * made.step, 6), low, high);
+  const move = ([u, v]) => made.changed([inside(plot.x, u), inside(plot.y, v)]);
+  const follow = (event) => move(plot.units(event));
+  grip.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    move(made.value.map((v, i) => v + by[i] * made.step));
+  });
+  grip.addEventListener("pointerdown", (event) => {
+    event.preventDefault();
+    grip.focus();
+    grip.setPointerCapture(event.pointerId);
+    grip.addEventListener("pointermove", follow);
+  });
+  for (const end of ["pointerup", "pointercancel"]) {
+    grip.addEventListener(end, () => grip.removeEventListener("pointermove", follow));
+  }
+  plot.picture.append(grip);
+  return made;
+}
+
+// The lab itself ----------------------------------------------------------------------------------------------------
+
+function define(lab) {
+  for (const root of document.querySelectorAll(`.lab[data-lab="${lab.name}"]:not(.lab-on)`)) open(lab, root);
+}
+
+function open(lab, root) {
+  const { settings: defaults, data } = JSON.parse(root.dataset.given);
+  const settings = { ...defaults };
+  const onSite = Boolean(root.closest(".bd-article")); // elsewhere an address leads nowhere
+  const plots = (lab.plots ?? []).map((plot, i) => makePlot(`${lab.name}-plot-${i}`, plot));
+  const facts = element("dl", { class: "lab-facts" });
+  const said = element("p", { class: "lab-said", role: "status" });
+  const rows = {};
+  let job = { found: undefined, work: null, timer: 0 };
+  let waiting = 0;
+
+  function changed(name, value) {
+    settings[name] = value;
+    render(lab.controls.find((control) => control.name === name));
+    said.textContent = "";
+    write();
+  }
+
+  function render(control) {
+    for (const [name, row] of Object.entries(rows)) row.set(settings[name]);
+    if (!control?.quick) {
+      clearTimeout(job.timer);
+      job = { found: undefined, work: lab.run?.({ ...settings }, data), timer: 0 };
+      advance(job);
+    }
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(draw);
+  }
+
+  function advance(current) {
+    const end = performance.now() + SLICE;
+    let step = { done: !current.work };
+    while (!step.done && performance.now() < end) {
+      step = current.work.next();
+      current.found = step.value ?? current.found;
+    }
+    root.toggleAttribute("data-busy", !step.done);
+    if (!step.done) {
+      current.timer = setTimeout(() => {
+        advance(current);
+        draw();
+      }, SLICE);
+    }
+  }
+
+  function draw() {
+    for (const plot of plots) plot.inner.replaceChildren();
+    lab.draw?.(settings, job.found, plots, data, changed);
+    const told = lab.facts(settings, job.found, data);
+    facts.replaceChildren(...told.map(fact));
+  }
+
+  function query() {
+    return lab.controls
+      .map(({ name, write }) => `${name}=${encodeURIComponent(write(settings[name]))}`)
+      .join("&");
+  }
+
+  function write() {
+    if (!onSite) return;
+    try {
+      history.replaceState(null, "", `#${lab.name}?${query()}`);
+    } catch {
+      // Too many changes at once for this browser: the next one is written.
+    }
+  }
+
+  function read() {
+    const [name, text] = location.hash.slice(1).split(/\?(.*)/s);
+    if (!onSite || name !== lab.name) return;
+    const asked = new URLSearchParams(text);
+    const known = lab.controls.map((control) => control.name);
+    const wrong = [...asked.keys()].some((key) => !known.includes(key));
+    const bad = lab.controls.filter(
+      (control) => asked.has(control.name) && control.read(asked.get(control.name)) === undefined,
+    );
+    for (const control of lab.controls) {
+      const value = asked.has(control.name) ? control.read(asked.get(control.name)) : undefined;
+      settings[control.name] = value ?? defaults[control.name];
+    }
+    said.textContent =
+      bad.length || wrong
+        ? `The address asks for what this lab does not have${bad.length ? `: ${bad.map((control) => control.name).join(", ")}` : ""}. The default stands there instead.`
+        : "";
+    render();
+    root.scrollIntoView();
+  }
+
+  function reset() {
+    Object.assign(settings, structuredClone(defaults));
+    render();
+    write();
+    said.textContent = "As at the start.";
+  }
+
+  async function copy() {
+    write();
+    try {
+      await navigator.clipboard.writeText(location.href);
+      said.textContent = "The address of this setting is copied.";
+    } catch {
+      said.textContent = `The address of this setting: ${location.href}`;
+    }
+  }
+
+  function button(text, action) {
+    const made = element("button", { type: "button" }, text);
+    made.addEventListener("click", action);
+    return made;
+  }
+
+  const panel = element("div", { class: "lab-controls" });
+  for (const control of lab.controls.filter((one) => one.build)) {
+    const row = control.build(`${lab.name}-${control.name}`, (value) => changed(control.name, value));
+    rows[control.name] = row;
+    panel.append(row.row);
+  }
+  const buttons = element("div", { class: "lab-buttons" }, button("Reset", reset));
+  if (onSite) buttons.append(button("Copy link", copy));
+  root.replaceChildren(
+    element("p", { class: "lab-title" }, lab.title),
+    panel,
+    element("div", { class: "lab-plots" }, ...plots.map((plot) => plot.picture)),
+    facts,
+    buttons,
+    said,
+  );
+  root.setAttribute("role", "group");
+  root.setAttribute("aria-label", lab.title);
+  root.classList.add("lab-on");
+  addEventListener("hashchange", read);
+  render();
+  read();
+}

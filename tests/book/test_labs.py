@@ -1,0 +1,161 @@
+"""The labs on their pages, in a browser with the network cut: moved by controls, read by what they show."""
+
+import pytest
+
+from course_lib import labs
+from tests.browsing import SITE, Visit
+from tests.javascript import MOVES, PLACES, script
+
+pytestmark = pytest.mark.site
+each_lab = pytest.mark.parametrize("name", PLACES)
+
+SHOWN = "() => document.activeElement.getAttribute('aria-valuetext')"
+
+
+class Bench:
+    """A lab on its page, as a reader moves and reads it."""
+
+    def __init__(self, tab, name):
+        self.tab, self.name = tab, name
+        self.root = tab.locator(f'.lab[data-lab="{name}"]')
+        self.given = self.root.evaluate("root => JSON.parse(root.dataset.given)")
+
+    def facts(self):
+        """Return what the lab tells, once all of it is computed."""
+        self.tab.wait_for_selector(f'.lab-on[data-lab="{self.name}"]:not([data-busy])', timeout=30_000)
+        self.tab.evaluate("() => new Promise(requestAnimationFrame)")
+        told = """root => [...root.querySelectorAll(".lab-facts > div")].map(
+            fact => [fact.querySelector("dt").textContent, fact.querySelector("dd").textContent])"""
+        return dict(self.root.evaluate(told))
+
+    def expected(self, setting=()):
+        """Return what it has to tell: the same as in V8, which is compared with course_lib."""
+        lab = labs.Lab(self.name, self.given["settings"] | dict(setting), self.given["data"])
+        return script(self.name).facts(lab)
+
+    def move(self, setting, value):
+        """Move a control until it shows a value."""
+        control = self.root.locator(f"#{self.name}-{setting}")
+        kind = control.evaluate("control => control.type")
+        if kind == "checkbox":
+            control.set_checked(value)
+        elif kind == "select-one":
+            control.select_option(str(value))
+        elif kind == "range":
+            values = script(self.name)("control(name).values", name=setting)
+            control.fill(str(values.index(value)))
+        else:
+            control.fill(str(value))
+
+    def press(self, name):
+        self.root.get_by_role("button", name=name).click()
+
+    @property
+    def said(self):
+        return self.root.locator(".lab-said").inner_text()
+
+
+@each_lab
+def test_lab_shows_what_is_computed_at_each_setting_of_its_controls(name, browser, address):
+    assert len(MOVES[name]) >= 50
+    with Visit(browser, address) as visit:
+        bench = Bench(visit.open(f"{PLACES[name]}.html"), name)
+        assert bench.facts() == bench.expected()
+        for setting in MOVES[name]:
+            for control, value in setting.items():
+                bench.move(control, value)
+            assert bench.facts() == bench.expected(setting), setting
+        bench.press("Reset")
+        assert bench.facts() == bench.expected()
+        assert visit.errors == []
+
+
+@each_lab
+def test_an_address_opens_a_setting_and_is_written_by_the_controls(name, browser, address):
+    with Visit(browser, address) as visit:
+        bench = Bench(visit.open(f"{PLACES[name]}.html"), name)
+        for control, value in MOVES[name][7].items():
+            bench.move(control, value)
+        told, link = bench.facts(), bench.tab.evaluate("() => location.hash")
+        assert link.startswith(f"#{name}?")
+        bench.press("Copy link")
+        assert bench.said.startswith("The address of this setting")
+    with Visit(browser, address) as visit:
+        bench = Bench(visit.open(f"{PLACES[name]}.html{link}"), name)
+        assert bench.facts() == told == bench.expected(MOVES[name][7])
+        assert bench.said == ""
+        bench.tab.evaluate(f"() => {{ location.hash = '{name}?' }}")
+        assert bench.facts() == bench.expected()
+
+
+@each_lab
+@pytest.mark.parametrize("bad", ["x=1", "{}=", "{}=<img src=x onerror=alert(1)>", "{}=1e999", "{}=%22%3E"])
+def test_a_bad_address_gives_the_default_and_says_so(name, bad, browser, address):
+    with Visit(browser, address) as visit:
+        bad = bad.format(next(iter(MOVES[name][0])))
+        bench = Bench(visit.open(f"{PLACES[name]}.html#{name}?{bad}"), name)
+        assert bench.facts() == bench.expected()
+        assert bench.said.startswith("The address asks for what this lab does not have")
+        assert bench.root.locator("img").count() == 0
+        assert visit.errors == []
+
+
+@each_lab
+def test_lab_works_from_a_file_and_by_the_keyboard_alone(name, browser):
+    context = browser.new_context(viewport={"width": 320, "height": 700})
+    tab = context.new_page()
+    tab.goto((SITE / f"{PLACES[name]}.html").as_uri())
+    bench = Bench(tab, name)
+    assert bench.facts() == bench.expected()
+    assert tab.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") <= 1
+    stops = """root => [...root.querySelectorAll("input, select, button, [tabindex='0']")].map(
+        (stop, i) => (stop.dataset.stop = String(i)))"""
+    wanted = bench.root.evaluate(stops)
+    bench.root.evaluate("root => { root.tabIndex = -1; root.focus() }")
+    for stop in wanted:
+        tab.keyboard.press("Tab")
+        assert tab.evaluate("() => document.activeElement.dataset.stop") == stop
+        shown = tab.evaluate(SHOWN)
+        for key in ("ArrowLeft", "ArrowRight", "ArrowRight") * bool(shown):
+            tab.keyboard.press(key)
+            tab.evaluate("() => new Promise(requestAnimationFrame)")
+        assert not shown or tab.evaluate(SHOWN) != shown
+        for _ in range(2 * bool(shown)):
+            tab.keyboard.press("ArrowLeft")
+    context.close()
+
+
+@each_lab
+def test_a_figure_stands_where_no_scripts_run_and_in_print(name, browser, address):
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(f"{address}{PLACES[name]}.html")
+    figure = tab.locator(f'.cell_output:has(.lab[data-lab="{name}"]) img')
+    assert figure.is_visible()
+    context.close()
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"{PLACES[name]}.html")
+        tab.wait_for_selector(".lab-on")
+        figure = tab.locator(f'.cell_output:has(.lab[data-lab="{name}"]) img')
+        assert not figure.is_visible()
+        tab.emulate_media(media="print")
+        assert figure.is_visible()
+        assert not tab.locator(f'.lab[data-lab="{name}"]').is_visible()
+
+
+def test_a_point_is_dragged_by_the_mouse(browser, address):
+    with Visit(browser, address) as visit:
+        bench = Bench(visit.open(f"{PLACES['boundary']}.html"), "boundary")
+        bench.facts()
+        point = bench.root.locator('.handle[aria-label="point called 0"]')
+        point.scroll_into_view_if_needed()
+        box, plane = point.bounding_box(), bench.root.locator("svg .frame").first.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        bench.tab.mouse.move(x, y)
+        bench.tab.mouse.down()
+        bench.tab.mouse.move(x + plane["width"] / 4, y - plane["height"] * 2 / 3, steps=5)  # to (2, 3)
+        bench.tab.mouse.up()
+        told = bench.facts()
+        assert told == bench.expected({"X": [[3, 2], [2, 3]]})
+        assert told["angle of the bisector"] == told["angle of the widest margin"]
+        assert visit.errors == []

@@ -1,0 +1,58 @@
+"""The labs' JavaScript in V8, so that tests can call it beside the Python that it repeats."""
+
+import json
+from functools import cache
+
+from py_mini_racer import MiniRacer
+
+from course_lib.labs import FOLDER
+
+# Without a page `define` only notes the lab; the work of a lab is done at once.
+HARNESS = """
+define = (lab) => { globalThis.lab = lab; };
+const finished = (work) => { let found; for (const step of work) found = step; return found; };
+const control = (name) => lab.controls.find((control) => control.name === name);
+"""
+
+# The page on which each lab stands, and the settings that its controls are moved to there.
+PLACES = {"boundary": "book/perceptron_boundary"}
+MOVES = {
+    "boundary": [
+        {"weight_decay": decay, "penalty": penalty, "decay_bias": bias, "n_steps": steps}
+        for decay in (0.001, 0.005, 0.02, 0.08)
+        for penalty in ("L2", "L1")
+        for bias in (True, False)
+        for steps in (1, 10, 100, 300)
+    ],
+}
+
+
+class Script:
+    """The functions of a lab and of what the labs share."""
+
+    def __init__(self, name=None):
+        self.context = MiniRacer()
+        self.context.eval(source("rules") + source("kit") + HARNESS)
+        if name:
+            self.context.eval(source(name))
+
+    def __call__(self, expression, **values):
+        """Return the value of an expression of JavaScript in which these values have names."""
+        names = "".join(f"const {name} = {json.dumps(value)};" for name, value in values.items())
+        return json.loads(self.context.eval(f"(() => {{ {names} return JSON.stringify({expression}); }})()"))
+
+    def run(self, lab):
+        """Return all that the work of a lab finds at its setting."""
+        return self("finished(lab.run(settings, data))", settings=lab.settings, data=lab.data)
+
+    def facts(self, lab):
+        """Return what the lab tells at its setting, as a dict of texts."""
+        facts = "lab.facts(settings, lab.run && finished(lab.run(settings, data)), data)"
+        return {what: text for what, text, *_ in self(facts, settings=lab.settings, data=lab.data)}
+
+
+def source(name):
+    return (FOLDER / f"{name}.js").read_text(encoding="utf-8")
+
+
+script = cache(Script)
