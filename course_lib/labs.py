@@ -131,7 +131,7 @@ def boundary(
     points, y = two_points(dtype=torch.float64)
     if X is not None:
         points = _arguments.finite("X", X, ndim=2).detach().cpu().double()
-    inside = points.shape == (2, 2) and bool(((points >= 0) & (points <= torch.tensor([4.0, 3.0]))).all())
+    inside = points.shape == (2, 2) and bool(((points >= 0) & (points <= points.new_tensor([4.0, 3.0]))).all())
     if not inside or bool((points[0] == points[1]).all()):
         raise ValueError(f"X must be two different points in 0 to 4 by 0 to 3, got {points.tolist()}")
     start = LinearModel.of(Perceptron(seed=0)).theta.double().numpy()

@@ -51,6 +51,7 @@ DATA = {
     "training.History",
     "tables.Table",
     "models.LinearModel",
+    "labs.Lab",
 }
 # They check nothing, as their module says: those do that are made of them.
 UNCHECKED = {"rules.adam", "rules.coupled", "rules.decoupled", "rules.proximal", "rules.sgd"}
@@ -100,6 +101,13 @@ VALID = {
         "lr": 0.01,
         "n_steps": 3,
         "momentum": torch.tensor([0.0, 0.9]),
+    },
+    "labs.boundary": lambda: {
+        "weight_decay": 0.2,
+        "penalty": "L1",
+        "decay_bias": False,
+        "n_steps": 3,
+        "X": [[3.0, 2.0], [1.0, 1.0]],
     },
     "landscape.filter_directions": lambda: {"model": nn.Linear(2, 1), "seed": 1},
     "metrics.compare": lambda: {"a": X.clone(), "b": X + 0.5},

@@ -30,6 +30,7 @@ NO_ORACLE = {
     "data.curved_points",
     "data.two_points",
     "distributed.data_parallel",
+    "labs.boundary",
     "parity.grid",
     "parity.parity",
     "plotting.arrows",
