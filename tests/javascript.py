@@ -7,6 +7,8 @@ from py_mini_racer import MiniRacer
 
 from course_lib.labs import FOLDER
 
+SECONDS = 60  # that V8 may take
+
 # Without a page `define` only notes the lab; the work of a lab is done at once.
 HARNESS = """
 define = (lab) => { globalThis.lab = lab; };
@@ -32,14 +34,17 @@ class Script:
 
     def __init__(self, name=None):
         self.context = MiniRacer()
-        self.context.eval(source("rules") + source("kit") + HARNESS)
+        self._eval(source("rules") + source("kit") + HARNESS)
         if name:
-            self.context.eval(source(name))
+            self._eval(source(name))
+
+    def _eval(self, code):
+        return self.context.eval(code, timeout_sec=SECONDS)
 
     def __call__(self, expression, **values):
         """Return the value of an expression of JavaScript in which these values have names."""
         names = "".join(f"const {name} = {json.dumps(value)};" for name, value in values.items())
-        return json.loads(self.context.eval(f"(() => {{ {names} return JSON.stringify({expression}); }})()"))
+        return json.loads(self._eval(f"(() => {{ {names} return JSON.stringify({expression}); }})()"))
 
     def run(self, lab):
         """Return all that the work of a lab finds at its setting."""

@@ -105,7 +105,7 @@ def plain(source):
 
 
 def modules_used(notebook, root=ROOT):
-    """Return the files of course_lib that a notebook imports, directly or through one another, and the labs'."""
+    """Return the files of course_lib that a notebook uses: modules, those that they import, and scripts."""
     package = Path(root) / "course_lib"
     found, waiting = {package / "__init__.py"}, [ast.parse(source) for source in code(notebook)]
     while waiting:

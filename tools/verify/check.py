@@ -20,7 +20,12 @@ OF_EVERY_MODULE = [
 OF_EVERY_CHAPTER = [
     f"tests/book/test_{name}.py" for name in ("claims", "figures", "notebooks", "prose", "reading")
 ]
-LINT = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["biome", "ci", "--log-level=warn"], ["mypy"]]
+LINT = [
+    ["ruff", "check", "."],
+    ["ruff", "format", "--check", "."],
+    ["biome", "ci", "--log-level=warn"],
+    ["mypy"],
+]
 PYTEST = ["pytest", "-q", "--no-header", "-n", "auto", "--dist", "worksteal"]
 TESTS = [*PYTEST, "-p", "no:nbval", "-m", "not site", "--doctest-modules"]
 NOTEBOOKS = [*PYTEST, "--nbval", "--nbval-cell-timeout=300"]
