@@ -26,6 +26,7 @@ __all__ = [
     "parity",
     "penalties",
     "plotting",
+    "probe",
     "report",
     "rules",
     "scratch",

@@ -283,12 +283,20 @@ def _(result, params, lr, weight_decay, norm, maximize, **settings):
         yield found, theta
 
 
-@oracle("report.coast")
+@oracle("probe.coast")
 def _(result, start, n_steps, **_):
     """SGDW without decay stays where it is."""
     several = isinstance(result, list)
     for found, one in zip(result, start, strict=True) if several else [(result, start)]:
         yield real_parts(found), np.stack([exact(one)] * n_steps)
+
+
+@oracle("probe.probe")
+def _(result, **_):
+    """SGDW without a decay of its own, at its own lr."""
+    assert (result.kind, result.optimizer, result.rate) == ("decoupled times lr", "SGDW", 0)
+    assert (result.lr, result.weight_decay, result.momentum, result.scheduled) == (1e-3, 0, False, True)
+    return ()
 
 
 def _rows(X, y):

@@ -46,6 +46,7 @@ DATA = {
     "conventions.Knob",
     "metrics.Agreement",
     "parity.Run",
+    "probe.Decay",
     "parity.TOLERANCE",
     "groups.Reason",
     "training.History",
@@ -137,12 +138,13 @@ VALID = {
         "decay_times_lr": True,
         "maximize": False,
     },
-    "report.coast": lambda: {
+    "probe.coast": lambda: {
         "make_optimizer": SGDW,
         "start": X.clone(),
         "n_steps": 2,
         "gradient": "zero",
     },
+    "probe.probe": lambda: {"make_optimizer": SGDW},
     "optimum.least_squares_optimum": lambda: {**points(), "weight_decay": 0.1, "decay_bias": True},
     "optimum.logistic_objective": lambda: {
         **points(),

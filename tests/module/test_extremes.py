@@ -25,7 +25,7 @@ from course_lib.optimizers import SGDW, ProximalSGD
 from course_lib.optimum import logistic_objective, logistic_optimum
 from course_lib.penalties import l1_penalty, l2_penalty, soft_threshold
 from course_lib.plotting import boundaries, contours, curves
-from course_lib.report import coast
+from course_lib.probe import coast
 from course_lib.scratch import logistic_descent, logistic_sweep
 from course_lib.training import train
 

@@ -12,6 +12,7 @@ import torch
 
 import course_lib
 from course_lib import data, geometry, landscape, metrics, optimizers, optimum, penalties, rules, scratch
+from course_lib.probe import probe
 from tests.formulas import Values, statements, value
 
 MATH = re.compile(r"\.\. math:: (.*?)(?:\n\n|\Z)", re.DOTALL)
@@ -73,6 +74,10 @@ def stepped(optimizer, v, gradient=None, **settings):
     parameter.grad = row(v["g"] if gradient is None else gradient)
     optimizer([parameter], lr=v["eta"], **settings).step()
     return parameter.item()
+
+
+def probed(kind, v, **settings):
+    return probe(partial(kind, lr=v["eta"], weight_decay=v["lambda_"], **settings))
 
 
 def path(v):
@@ -198,6 +203,10 @@ CASES = {
     "penalties.l1_penalty": [lambda v: penalties.l1_penalty(row(v["p"]), v["lambda_"]).item()],
     "penalties.l2_penalty": [lambda v: penalties.l2_penalty(row(v["p"]), v["lambda_"]).item()],
     "penalties.soft_threshold": [lambda v: penalties.soft_threshold(row(v["x"]), v["tau"]).item()],
+    "probe.probe": [
+        lambda v: probed(torch.optim.AdamW, v).rate,
+        lambda v: probed(torch.optim.SGD, v, momentum=v["mu"]).long_run,
+    ],
     "rules.adam": [partial(adam, part) for part in "MSd"],
     "rules.coupled": [partial(step, rules.coupled)],
     "rules.decoupled": [partial(step, rules.decoupled)],

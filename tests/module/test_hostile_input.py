@@ -63,7 +63,7 @@ VARIANTS = {
     "landscape.descent_paths": [{"loss_fn": squares}],
     "landscape.loss_grid": [{"loss_fn": nn.HuberLoss()}, {"loss_fn": squares}],
     "optimizers.ProximalSGD": [{"norm": 2}],
-    "report.coast": [{"start": [X, X[0]], "gradient": "none"}],
+    "probe.coast": [{"start": [X, X[0]], "gradient": "none"}],
     "optimizers.SGDW": [
         {"norm": 1, "nesterov": False},
         {"decay_times_lr": False, "momentum": 0.0, "nesterov": False},

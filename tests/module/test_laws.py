@@ -23,7 +23,7 @@ from course_lib.models import LinearModel
 from course_lib.optimizers import SGDW, ProximalSGD
 from course_lib.optimum import logistic_objective, logistic_optimum
 from course_lib.penalties import l1_penalty, l2_penalty, soft_threshold
-from course_lib.report import coast
+from course_lib.probe import coast
 from course_lib.scratch import linear_descent
 
 laws = settings(derandomize=True, deadline=None, max_examples=50)

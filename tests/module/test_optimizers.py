@@ -15,7 +15,7 @@ from torch.optim import lr_scheduler
 
 from course_lib.optimizers import SGDW, ProximalSGD
 from course_lib.penalties import soft_threshold
-from course_lib.report import coast
+from course_lib.probe import coast
 
 assert_equal = partial(torch.testing.assert_close, rtol=0, atol=0)
 assert_near = partial(torch.testing.assert_close, rtol=0, atol=1e-12)

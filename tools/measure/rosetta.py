@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.functional import hessian, jacobian
 
-from course_lib import optimizers, report
+from course_lib import optimizers, probe
 from course_lib.conventions import KNOBS, convert
 from course_lib.tables import table
 from tools import ROOT
@@ -599,7 +599,7 @@ def idle_path(optimizer, start):
             return optimizer([{"params": params, "use_muon": True}], **settings)
 
     torch.manual_seed(0)
-    return report.coast(make_optimizer, start, n_steps=IDLE_STEPS)
+    return probe.coast(make_optimizer, start, n_steps=IDLE_STEPS)
 
 
 def verdict(start, path):

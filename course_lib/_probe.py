@@ -1,0 +1,167 @@
+"""Behind `probe`: an optimizer on a bench, where weights are held in place and gradients are chosen."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from course_lib import _arguments
+
+# Every weight meets a gradient of either sign, so that the mean over both leaves what the weight alone does.
+# In parameters they have another order, so that a matrix of gradients does not leave out that of the weights.
+WEIGHTS = torch.tensor([1.0, 1.0, -1.0, -1.0, 2.0, 2.0, -2.0, -2.0], dtype=torch.float64)
+SIGNS = torch.tensor([1.0, -1.0] * 4, dtype=torch.float64)
+SIZES = torch.tensor([[1.0, 0.5], [0.5, 2.0], [2.0, 1.0]], dtype=torch.float64)  # of gradients, step by step
+ORDER = torch.tensor([0, 3, 5, 6, 1, 2, 7, 4])
+LAYOUTS = [
+    (shapes, dtype)
+    for dtype in (torch.float64, torch.float32)
+    for shapes in (((8,), (2, 4)), ((2, 4),), ((8,),))
+]
+
+
+@contextmanager
+def same_random_numbers() -> Iterator[None]:
+    """Let every run draw the same numbers, and leave the generators as they were."""
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    torch.default_generator.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])
+        random.setstate(states[2])
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Fresh optimizers of one kind, on parameters of some shapes that all hold the same eight numbers."""
+
+    make_optimizer: Callable[[list[nn.Parameter]], Optimizer]
+    shapes: tuple[tuple[int, ...], ...]
+    dtype: torch.dtype
+    sparse: bool = False
+
+    def optimizer(self, start: torch.Tensor) -> tuple[list[nn.Parameter], Optimizer]:
+        """Return parameters that hold `start`, and an optimizer of them."""
+        start = start.to(self.dtype)
+        parameters = [nn.Parameter(start[ORDER].reshape(shape)) for shape in self.shapes]
+        with _arguments.within("make_optimizer"):
+            optimizer = self.make_optimizer(list(parameters))
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"make_optimizer must return a torch.optim.Optimizer, got {optimizer!r}")
+        return parameters, optimizer
+
+    @torch.enable_grad()
+    def run(
+        self, scale: float, places: Sequence[torch.Tensor], quiet_end: bool = False, **settings: float
+    ) -> torch.Tensor:
+        """Return how far each step moves each parameter, shape (n_steps, n_parameters, 8).
+
+        Before step t the weights are set to places[t]. The gradients have the size `scale`, or are zero in
+        the last step where there is a quiet end.
+        """
+        moves = []
+        with same_random_numbers(), torch.device("cpu"):
+            parameters, optimizer = self.optimizer(places[0])
+            set_in_groups(optimizer, settings)
+            for step, place in enumerate(places):
+                last = quiet_end and step == len(places) - 1
+                sizes = SIZES[step % len(SIZES)].repeat_interleave(2).repeat(2)
+                gradient = SIGNS * sizes * (0.0 if last else scale)
+                moves.append(self._step(parameters, optimizer, place.to(self.dtype), gradient.to(self.dtype)))
+        return torch.stack(moves).double()
+
+    def _step(
+        self,
+        parameters: list[nn.Parameter],
+        optimizer: Optimizer,
+        place: torch.Tensor,
+        gradient: torch.Tensor,
+    ) -> torch.Tensor:
+        for parameter in parameters:
+            parameter.data.copy_(place[ORDER].reshape(parameter.shape))
+
+        def closure() -> Any:  # a Tensor, where the annotations of torch's optimizers ask for a float
+            for parameter in parameters:
+                slope = gradient[ORDER].reshape(parameter.shape)
+                parameter.grad = slope.to_sparse() if self.sparse else slope
+            return gradient.new_zeros(())
+
+        closure()  # for an optimizer that does not call it
+        with _arguments.within(f"make_optimizer: the step of {type(optimizer).__name__}"):
+            optimizer.step(closure)
+        after = torch.stack([parameter.detach().reshape(-1)[ORDER.argsort()] for parameter in parameters])
+        if not after.isfinite().all():
+            raise ValueError(
+                f"make_optimizer: a step of {type(optimizer).__name__} from weights of 1 and 2 gives {after}"
+            )
+        return after - place
+
+
+def set_in_groups(optimizer: Optimizer, settings: dict[str, float]) -> None:
+    """Change settings in all groups that have them as numbers."""
+    for group in optimizer.param_groups:
+        for name, value in settings.items():
+            if number_in(group, name) is not None:
+                old = group[name]
+                group[name] = torch.full_like(old, value) if isinstance(old, torch.Tensor) else value
+
+
+def number_in(group: dict[str, Any], name: str) -> float | None:
+    """Return a setting of a group as a number, or None where it is not one."""
+    value = group.get(name)
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        value = value.item()
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def bench(make_optimizer: Callable[[list[nn.Parameter]], Optimizer]) -> Bench:
+    """Return a bench on which the optimizer runs: with vectors, matrices or both, in float64 if it can."""
+    errors = []
+    for shapes, dtype in LAYOUTS:
+        for sparse in (False, True):
+            found = Bench(make_optimizer, shapes, dtype, sparse)
+            try:
+                found.run(1.0, [WEIGHTS, WEIGHTS])
+                return found
+            except (ValueError, TypeError) as error:
+                errors.append(error)
+    raise errors[0]
+
+
+def of_the_weight(moves: torch.Tensor) -> torch.Tensor:
+    """Return the mean over both signs of the gradient: what happens to the weights 1, -1, 2, -2."""
+    mean: torch.Tensor = moves.unflatten(-1, (4, 2)).mean(dim=-1)
+    return mean
+
+
+def near(a: torch.Tensor, b: torch.Tensor | float, size: torch.Tensor | float, rtol: float = 0.01) -> bool:
+    """Return whether all entries agree within a share of a size."""
+    return bool(((a - b).abs() <= rtol * size).all())
+
+
+def shape_of(pull: torch.Tensor) -> tuple[str, float]:
+    """Say how a pull on the weights 1, -1, 2, -2 depends on them, with the number that belongs to it."""
+    weights, size = WEIGHTS[::2], float(pull.abs().max())
+    slope = float((pull * weights).sum() / (weights * weights).sum())
+    shift = float(pull.mean())
+    if near(pull, slope * weights, size):
+        return "in proportion", slope
+    if near(pull, pull[0] * weights.sign(), size):
+        return "by sign", float(pull[0])
+    if near(pull, shift, size):
+        return "constant", shift
+    if near(pull, slope * weights + shift, size):
+        return "towards a point", -shift / slope
+    return "otherwise", size

@@ -1,0 +1,403 @@
+"""What kind of decay an optimizer has, found by running it on a few numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from course_lib import _arguments
+from course_lib._arguments import Array
+from course_lib._probe import SIGNS, WEIGHTS, Bench, bench, near, number_in, of_the_weight, shape_of
+
+__all__ = ["Decay", "coast", "probe"]
+
+Kind = Literal[
+    "coupled",
+    "coupled and divided by the size of the gradient",
+    "decoupled times lr",
+    "decoupled without lr",
+    "cautious",
+    "L1",
+    "towards another point than zero",
+    "none",
+    "not a decay",
+]
+SAID: dict[Kind, str] = {
+    "coupled": "{0} has a {1} decay: as a part of its gradient every weight shrinks",
+    "coupled and divided by the size of the gradient": "{0} has a decay that is {1}",
+    "decoupled times lr": "{0} has a decay that is {1}: beside its step every weight shrinks",
+    "decoupled without lr": "{0} has a decay that is {1}: beside its step every weight shrinks",
+    "cautious": "{0} has a {1} decay: a weight shrinks only where its gradient lets it",
+    "L1": "{0} has an {1} decay: every weight moves towards zero",
+    "towards another point than zero": "{0} pulls every weight {1}",
+    "none": "{0} has no decay",
+    "not a decay": "What {0} makes of weight_decay is {1}",
+}
+OF = {"L1": "", "towards another point than zero": " of the way"}
+SCALES = (1.0, 0.01, 100.0)  # of the gradients
+N_STEPS = 12  # RAdam divides from its sixth step on
+LONG_RUN = 100
+LARGEST_LR = 1e-3  # for what a step makes of the largest gradients to stay below the weights
+
+
+@dataclass(frozen=True)
+class Decay:
+    r"""What `probe` found out about the decay of an optimizer.
+
+    Attributes
+    ----------
+    kind : str
+        "coupled": added to the gradient, so that momentum sees it. "coupled and divided by the size of the
+        gradient": what an adaptive optimizer makes of that. "decoupled times lr", "decoupled without lr":
+        weights shrink beside the step. (Where there is no momentum and no division, coupled is the same as
+        decoupled, and is called so unless the optimizer has a momentum that can be switched on.) "cautious":
+        only where the gradient moves the weight towards zero, too. "L1": by an amount, not by a share.
+        "towards another point than zero", "none", "not a decay".
+    rate : float or None
+        What the first step takes, at the optimizer's own lr and weight_decay, as a share of the weight (of
+        the distance to the other point; with "L1" as an amount). None where it depends on the gradient.
+    long_run : float or None
+        The same for a step in the long run, after momentum has gathered it.
+    momentum : bool or None
+        Whether momentum sees the decay. None where there is none.
+    scheduled : bool or None
+        Whether half the lr makes the decay another, so that a schedule of lr is one of the decay, too.
+    lr, weight_decay : float or None
+        The optimizer's own, at which the rates were measured; None where its groups have no such number.
+    optimizer : str
+        The name of its class.
+    note : str
+        What else was seen, in words.
+    """
+
+    kind: Kind
+    rate: float | None
+    long_run: float | None
+    momentum: bool | None
+    scheduled: bool | None
+    lr: float | None
+    weight_decay: float | None
+    optimizer: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        parts = [SAID[self.kind].format(self.optimizer, self.kind)]
+        if self.rate is not None and self.kind != "none":
+            given = [
+                f"{name} {value:g}"
+                for name in ("lr", "weight_decay")
+                if (value := getattr(self, name)) is not None
+            ]
+            parts[0] += f", by {self.rate:.3g}{OF.get(self.kind, ' of itself')} in a step"
+            parts[0] += f" at {' and '.join(given)}" * bool(given)
+        if self.momentum:
+            parts.append(f"momentum makes it {self.long_run:.3g}" if self.long_run else "momentum sees it")
+        if self.scheduled is not None:
+            parts.append(
+                "a schedule of lr scales it" if self.scheduled else "a schedule of lr leaves it alone"
+            )
+        return "; ".join([*parts, *([self.note] if self.note else [])]) + "."
+
+
+def coast(
+    make_optimizer: Callable[[list[nn.Parameter]], Optimizer],
+    start: Array | list[torch.Tensor],
+    *,
+    n_steps: int = 1,
+    gradient: Literal["zero", "none"] = "zero",
+) -> Any:  # a Tensor, or a list of them
+    r"""Return what an optimizer does to parameters on which the loss does not depend.
+
+    With a gradient of zero nothing but the decay is left. It must bring every parameter closer to zero,
+    whatever its sign, and leave a zero alone. With no gradient at all, which is what backward() leaves in a
+    parameter that took no part, torch's optimizers skip it: not even the decay is left.
+
+    Parameters
+    ----------
+    make_optimizer : callable
+        ``make_optimizer(parameters)``, of a list, returns a torch optimizer. What its ``weight_decay`` means
+        is what one wants to find out: is it multiplied by lr, does it know the sign; a bias is a parameter
+        like any other. (A 1/2 in a penalty cannot be seen: only its derivative acts.)
+    start : Tensor, or list of Tensor
+        One parameter of any shape, or several, each of its own shape; finite.
+    n_steps : int, default=1
+    gradient : {"zero", "none"}, default="zero"
+        What every parameter finds in ``parameter.grad`` before each step: zeros, or None.
+
+    Returns
+    -------
+    Tensor of shape (n_steps, \*start.shape), or list of such Tensor
+        The parameters after each step.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `start` is not finite, `n_steps` not a positive integer, `gradient` unknown, or `make_optimizer`
+        not callable, fails or returns no optimizer, or one whose step fails.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.probe import coast
+    >>> coast(lambda params: torch.optim.SGD(params, lr=0.1, weight_decay=0.5), [1.0, -2.0, 0.0]).tolist()
+    [[0.95, -1.9, 0.0]]
+    """
+    _arguments.function("make_optimizer", make_optimizer)
+    several = isinstance(start, list | tuple) and any(isinstance(part, torch.Tensor) for part in start)
+    parts: Any = start if several else [start]
+    starts = [_arguments.finite("start", part, imaginary=True) for part in parts]
+    n_steps = _arguments.count("n_steps", n_steps)
+    _arguments.choice("gradient", gradient, ("zero", "none"))
+    parameters = [nn.Parameter(part.detach().clone()) for part in starts]
+    with _arguments.within("make_optimizer"):
+        optimizer = make_optimizer(parameters)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"make_optimizer must return a torch.optim.Optimizer, got {optimizer!r}")
+
+    def closure() -> Any:  # a Tensor, where the annotations of torch's optimizers ask for a float
+        for parameter in parameters:
+            parameter.grad = torch.zeros_like(parameter) if gradient == "zero" else None
+        return starts[0].new_zeros(())
+
+    paths: list[list[torch.Tensor]] = [[] for _ in parameters]
+    for _ in range(n_steps):
+        closure()  # for an optimizer that does not call it
+        with _arguments.within("the step of what make_optimizer returns"):
+            optimizer.step(closure)
+        for path, parameter in zip(paths, parameters, strict=True):
+            path.append(parameter.detach().clone())
+    stacked = [torch.stack(path) for path in paths]
+    return stacked if several else stacked[0]
+
+
+def probe(make_optimizer: Callable[[list[nn.Parameter]], Optimizer]) -> Decay:
+    r"""Find out by experiment what kind of decay an optimizer has.
+
+    Two optimizers differ in nothing but their decay; what one moves a weight more than the other is the
+    decay's part. It is looked at over several steps, with gradients of three sizes and of either sign, with
+    half the lr, on weights of both signs and two sizes, and far from where they started. No name is read.
+    With lr :math:`\eta`, :math:`\lambda` and a momentum :math:`\mu`, a decoupled decay is expected to take
+    a share r of the weight in a step, a coupled one R in the long run:
+
+    .. math:: r = \eta\lambda, \qquad R = \frac{\eta\lambda}{1 - \mu}
+
+    The answer holds what was measured instead.
+
+    Parameters
+    ----------
+    make_optimizer : callable
+        ``make_optimizer(parameters)``, of a list, returns a fresh torch optimizer with the lr and the
+        ``weight_decay`` of interest. It is called many times, with a vector and a matrix if the optimizer
+        takes both, in float64 if it can. Other values of lr and ``weight_decay`` are written into its
+        ``param_groups``; where that changes nothing, or there is no such number, the note says so. What
+        :math:`\lambda` means is what is found out, whether it is multiplied by lr, too; a 1/2 in a penalty
+        cannot be seen, and a bias is a parameter like any other.
+
+    Returns
+    -------
+    Decay
+        ``kind``, ``rate`` and more; as a text it is one sentence. With a ``weight_decay`` of 0 the kind is
+        what it would be, at a rate of 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `make_optimizer` is not callable, fails, or returns no optimizer, or one whose step fails or gives
+        numbers that are not finite.
+
+    See Also
+    --------
+    coast : what is left of the weights after some steps without a gradient.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from course_lib.probe import probe
+    >>> found = probe(lambda params: torch.optim.AdamW(params, lr=0.1, weight_decay=0.5))
+    >>> found.kind, round(found.rate, 6), found.momentum, found.scheduled
+    ('decoupled times lr', 0.05, False, True)
+    >>> probe(lambda params: torch.optim.Adam(params, lr=0.1, weight_decay=0.5)).kind
+    'coupled and divided by the size of the gradient'
+    >>> print(probe(torch.optim.Rprop))
+    Rprop has no decay; there is no weight_decay in its groups.
+    """
+    _arguments.function("make_optimizer", make_optimizer)
+    found = bench(make_optimizer)
+    parts = [_Experiment(found, part).decay() for part in range(len(found.shapes))]
+    decay = parts[-1]
+    if parts[0].kind != decay.kind:
+        return replace(decay, note="; ".join(filter(None, [decay.note, f"on vectors: {parts[0].kind}"])))
+    return decay
+
+
+class _Experiment:
+    """One parameter of an optimizer on the bench, with and without its decay."""
+
+    def __init__(self, bench: Bench, part: int) -> None:
+        self.bench, self.part = bench, part
+        parameters, optimizer = bench.optimizer(WEIGHTS)
+        self.name = type(optimizer).__name__
+        group = next(g for g in optimizer.param_groups if any(p is parameters[part] for p in g["params"]))
+        self.own = {name: number_in(group, name) for name in ("lr", "weight_decay")}
+        self.switched_off = number_in(group, "momentum") == 0
+        lr = self.own["lr"]
+        lr = lr if lr is not None and 1e-6 <= lr <= LARGEST_LR else LARGEST_LR
+        self.settings = {"lr": lr, "weight_decay": 0.1}
+        self.before: list[
+            torch.Tensor
+        ] = []  # where the weights are in a first step, if not where they are held
+        self.rest = 0 * WEIGHTS  # where the decay comes to rest
+        self.built_in = False
+        self.notes: list[str] = []
+
+    def moves(self, scale: float, places: list[torch.Tensor], **settings: Any) -> torch.Tensor:
+        """Return what each step moves the parameter."""
+        path = self.bench.run(scale, [*self.before, *places], **settings)
+        return path[len(self.before) :, self.part]
+
+    def pull(self, scale: float, places: list[torch.Tensor], **settings: Any) -> torch.Tensor:
+        """Return the decay's part of each step: what is not there without it, or on weights of zero."""
+        settings = self.settings | settings
+        if self.built_in:
+            without = self.moves(scale, [0 * place for place in places], **settings)
+        else:
+            without = self.moves(scale, places, **settings | {"weight_decay": 0.0})
+        return self.moves(scale, places, **settings) - without
+
+    def decay(self) -> Decay:
+        """Say what the decay is."""
+        if _some(pulls := self._pulls()):
+            self._look_at_the_rest()
+            return self._kind(pulls)
+        self.before, self.rest = [torch.full_like(WEIGHTS, 3.0)], torch.full_like(WEIGHTS, 3.0)
+        if _some(pulls := self._pulls()):
+            self.notes.append("that is where they started")
+            return self._kind(pulls)
+        self.before, self.rest = [], 0 * WEIGHTS
+        given = self.own["weight_decay"] is not None
+        self.notes.append(
+            "another weight_decay in param_groups changes nothing"
+            if given
+            else "there is no weight_decay in its groups"
+        )
+        self.built_in = True
+        if _some({0.0: self.moves(0.0, [WEIGHTS], **self.settings)}) and _some(pulls := self._pulls()):
+            self.notes.append("what it takes is built in")
+            return self._kind(pulls)
+        return self._found("none", 0.0, momentum=None)
+
+    def _pulls(self) -> dict[float, torch.Tensor]:
+        return {scale: self.pull(scale, [WEIGHTS] * N_STEPS) for scale in SCALES}
+
+    def _given(self) -> dict[str, float]:
+        """Return the optimizer's own settings, as far as it has them."""
+        return {name: value for name, value in self.own.items() if value is not None}
+
+    def _look_at_the_rest(self) -> None:
+        """Note what shrinks a weight without a gradient and without weight_decay."""
+        moves = self.moves(0.0, [WEIGHTS], **self._given() | {"weight_decay": 0.0})
+        shape, slope = shape_of(of_the_weight(moves)[0])
+        if shape == "in proportion" and slope < 0:
+            self.notes.append(f"it takes {-slope:.3g} of the weight even with weight_decay 0")
+
+    def _kind(self, pulls: dict[float, torch.Tensor]) -> Decay:
+        """Say what pulls on weights that are held in place."""
+        means = {scale: of_the_weight(pull) for scale, pull in pulls.items()}
+        size = float(means[1.0].abs().max())
+        if not all(near(mean, means[1.0], size, 0.02) for mean in means.values()):
+            return self._divided({scale: mean[N_STEPS // 2 :] for scale, mean in means.items()})
+        shape, number = shape_of(means[1.0][0])
+        if shape == "towards a point":
+            if not self.before:
+                self.rest = torch.full_like(WEIGHTS, number)
+                self.notes.append(f"that is {number:.3g}")
+            return self._measured("towards another point than zero")
+        if shape in ("constant", "otherwise"):
+            moves = ", ".join(f"{move:.3g}" for move in means[1.0][0].tolist())
+            return self._no_decay(
+                f"at lr {self.settings['lr']:g} it moves the weights 1, -1, 2, -2 by {moves}"
+            )
+        if number > 0:
+            return self._no_decay("it makes weights grow")
+        if shape == "by sign":
+            return self._measured("L1")
+        agree = WEIGHTS * SIGNS > 0
+        for where, others in (("agree", ~agree), ("disagree", agree)):
+            if near(pulls[1.0][:, others], 0, size, 1e-6):
+                self.notes.append(f"that is where the signs of weight and gradient {where}")
+                return self._measured("cautious", 2.0)
+        if self._momentum() or (self.switched_off and self._momentum(momentum=0.9)):
+            return self._measured("coupled")
+        return self._measured("decoupled times lr" if self._scheduled() else "decoupled without lr")
+
+    def _divided(self, means: dict[float, torch.Tensor]) -> Decay:
+        """Say what depends on the size of the gradient."""
+        large, middle, small = (float(means[scale].abs().mean()) for scale in (100.0, 1.0, 0.01))
+        if (means[0.01] * (WEIGHTS - self.rest)[::2]).sum() > 0:
+            return self._no_decay("it makes weights grow")
+        if not large <= middle <= small > large:
+            return self._no_decay(
+                f"with gradients of 0.01, 1 and 100 it is {small:.2g}, {middle:.2g}, {large:.2g}"
+            )
+        self.notes.append(f"gradients 10,000 times as large leave {large / small:.2g} of it")
+        kind: Kind = "coupled and divided by the size of the gradient"
+        ones, twos = means[100.0].abs().mean(dim=0).view(2, 2).mean(dim=1).tolist()
+        if self.before:
+            kind = "towards another point than zero"
+        elif abs(twos - ones) < 0.02 * ones:
+            kind = "L1"
+        return self._found(kind, momentum=self._momentum(), scheduled=self._scheduled())
+
+    def _no_decay(self, note: str) -> Decay:
+        self.notes.append(note)
+        return self._found("not a decay", momentum=None, scheduled=self._scheduled())
+
+    def _momentum(self, **settings: float) -> bool:
+        """Return whether a decay that is over still moves weights that rest, without a gradient."""
+        places = [WEIGHTS] * N_STEPS + [self.rest]
+        pulls = of_the_weight(self.pull(1.0, places, quiet_end=True, **settings))
+        return not near(pulls[-1], 0, float(pulls.abs().max()), 1e-3)
+
+    def _scheduled(self) -> bool:
+        """Return whether half the lr makes another decay."""
+        half = {"lr": self.settings["lr"] / 2}
+        if self.own["lr"] is None:
+            self.notes.append("there is no lr in its groups that could be changed")
+        elif torch.equal(*(self.moves(1.0, [WEIGHTS], **self.settings | lr) for lr in ({}, half))):
+            self.notes.append("another lr in param_groups changes nothing")
+        whole, part = (self.pull(0.01, [WEIGHTS] * 2, **lr).abs().mean() for lr in ({}, half))
+        left = float(part / whole)
+        if abs(left - 0.5) > 0.05 and abs(left - 1) > 0.05:
+            self.notes.append(f"half the lr leaves {left:.2g} of it")
+        return abs(left - 1) > 0.05
+
+    def _measured(self, kind: Kind, factor: float = 1.0) -> Decay:
+        """Measure the rates at the optimizer's own settings."""
+        own = self._given()
+        held = WEIGHTS * (1 if kind != "L1" else 10 * max(1.0, *map(abs, own.values())))
+        momentum = self._momentum()
+        pulls = of_the_weight(self.pull(1.0, [held] * (LONG_RUN if momentum else 1), **own))
+        shares = [factor * float(pull[1] - pull[0]) / 2 for pull in pulls]
+        long_run = _limit(shares[-3:]) if momentum else shares[0]
+        return self._found(kind, shares[0], long_run=long_run, momentum=momentum, scheduled=self._scheduled())
+
+    def _found(self, kind: Kind, rate: float | None = None, **more: Any) -> Decay:
+        notes = "; ".join(dict.fromkeys(self.notes))
+        more = {"long_run": rate, "momentum": False, "scheduled": None, **self.own} | more
+        return Decay(kind=kind, rate=rate, optimizer=self.name, note=notes, **more)
+
+
+def _some(pulls: dict[float, torch.Tensor]) -> bool:
+    """Return whether there is more than rounding."""
+    return not all(near(of_the_weight(pull), 0, 1.0, 1e-12) for pull in pulls.values())
+
+
+def _limit(last: Sequence[float]) -> float:
+    """Return where a sequence goes whose differences shrink by a factor, by Aitken's formula."""
+    bend = (last[2] - last[1]) - (last[1] - last[0])
+    return last[2] if abs(bend) <= 1e-9 * abs(last[2]) else last[2] - (last[2] - last[1]) ** 2 / bend
