@@ -20,6 +20,10 @@ from course_lib import _arguments
 WEIGHTS = torch.tensor([1.0, 1.0, -1.0, -1.0, 2.0, 2.0, -2.0, -2.0], dtype=torch.float64)
 SIGNS = torch.tensor([1.0, -1.0] * 4, dtype=torch.float64)
 SIZES = torch.tensor([[1.0, 0.5], [0.5, 2.0], [2.0, 1.0]], dtype=torch.float64)  # of gradients, step by step
+SCALES = (1.0, 0.01, 100.0)
+LARGEST_LR = 1e-3  # for what a step makes of the largest gradients to stay below the weights
+N_STEPS = 12  # RAdam divides from its sixth step on
+LONG_RUN = 100
 ORDER = torch.tensor([0, 3, 5, 6, 1, 2, 7, 4])
 LAYOUTS = [
     (shapes, dtype)
@@ -165,3 +169,81 @@ def shape_of(pull: torch.Tensor) -> tuple[str, float]:
     if near(pull, slope * weights + shift, size):
         return "towards a point", -shift / slope
     return "otherwise", size
+
+
+class Trial:
+    """One parameter of an optimizer on the bench, with and without its decay."""
+
+    def __init__(self, bench: Bench, part: int) -> None:
+        self.bench, self.part = bench, part
+        parameters, optimizer = bench.optimizer(WEIGHTS)
+        self.name = type(optimizer).__name__
+        group = next(g for g in optimizer.param_groups if any(p is parameters[part] for p in g["params"]))
+        self.own = {name: number_in(group, name) for name in ("lr", "weight_decay")}
+        self.switched_off = number_in(group, "momentum") == 0
+        lr = self.own["lr"]
+        lr = lr if lr is not None and 1e-6 <= lr <= LARGEST_LR else LARGEST_LR
+        self.settings = {"lr": lr, "weight_decay": 0.1}
+        self.before: list[
+            torch.Tensor
+        ] = []  # where the weights are in a first step, if not where they are held
+        self.rest = 0 * WEIGHTS  # where the decay comes to rest
+        self.built_in = False
+        self.notes: list[str] = []
+
+    def moves(self, scale: float, places: list[torch.Tensor], **settings: Any) -> torch.Tensor:
+        """Return what each step moves the parameter."""
+        path = self.bench.run(scale, [*self.before, *places], **settings)
+        return path[len(self.before) :, self.part]
+
+    def pull(self, scale: float, places: list[torch.Tensor], **settings: Any) -> torch.Tensor:
+        """Return the decay's part of each step: what is not there without it, or on weights of zero."""
+        settings = self.settings | settings
+        if self.built_in:
+            without = self.moves(scale, [0 * place for place in places], **settings)
+        else:
+            without = self.moves(scale, places, **settings | {"weight_decay": 0.0})
+        return self.moves(scale, places, **settings) - without
+
+    def given(self) -> dict[str, float]:
+        """Return the optimizer's own settings, as far as it has them."""
+        return {name: value for name, value in self.own.items() if value is not None}
+
+    def momentum(self, **settings: float) -> bool:
+        """Return whether a decay that is over still moves weights that rest, without a gradient."""
+        places = [WEIGHTS] * N_STEPS + [self.rest]
+        pulls = of_the_weight(self.pull(1.0, places, quiet_end=True, **settings))
+        return not near(pulls[-1], 0, float(pulls.abs().max()), 1e-3)
+
+    def scheduled(self) -> bool:
+        """Return whether half the lr makes another decay."""
+        half = {"lr": self.settings["lr"] / 2}
+        if self.own["lr"] is None:
+            self.notes.append("there is no lr in its groups that could be changed")
+        elif torch.equal(*(self.moves(1.0, [WEIGHTS], **self.settings | lr) for lr in ({}, half))):
+            self.notes.append("another lr in param_groups changes nothing")
+        whole, part = (self.pull(0.01, [WEIGHTS] * 2, **lr).abs().mean() for lr in ({}, half))
+        left = float(part / whole)
+        if abs(left - 0.5) > 0.05 and abs(left - 1) > 0.05:
+            self.notes.append(f"half the lr leaves {left:.2g} of it")
+        return abs(left - 1) > 0.05
+
+    def rates(self, kind: str, momentum: bool | None) -> tuple[float, float]:
+        """Measure at the optimizer's own settings what the first step takes, and one in the long run."""
+        own = self.given()
+        held = WEIGHTS * (1 if kind != "L1" else 10 * max(1.0, *map(abs, own.values())))
+        pulls = of_the_weight(self.pull(1.0, [held] * (LONG_RUN if momentum else 1), **own))
+        met = 2 if kind == "cautious" else 1  # of two gradients, one lets it act
+        shares = [met * float(pull[1] - pull[0]) / 2 for pull in pulls]
+        return shares[0], limit(shares[-3:]) if momentum else shares[0]
+
+
+def some(pulls: dict[float, torch.Tensor]) -> bool:
+    """Return whether there is more than rounding."""
+    return not all(near(of_the_weight(pull), 0, 1.0, 1e-12) for pull in pulls.values())
+
+
+def limit(last: Sequence[float]) -> float:
+    """Return where a sequence goes whose differences shrink by a factor, by Aitken's formula."""
+    bend = (last[2] - last[1]) - (last[1] - last[0])
+    return last[2] if abs(bend) <= 1e-9 * abs(last[2]) else last[2] - (last[2] - last[1]) ** 2 / bend

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -12,7 +12,18 @@ from torch.optim import Optimizer
 
 from course_lib import _arguments
 from course_lib._arguments import Array
-from course_lib._probe import SIGNS, WEIGHTS, Bench, bench, near, number_in, of_the_weight, shape_of
+from course_lib._probe import (
+    N_STEPS,
+    SCALES,
+    SIGNS,
+    WEIGHTS,
+    Trial,
+    bench,
+    near,
+    of_the_weight,
+    shape_of,
+    some,
+)
 
 __all__ = ["Decay", "coast", "probe"]
 
@@ -39,10 +50,6 @@ SAID: dict[Kind, str] = {
     "not a decay": "What {0} makes of weight_decay is {1}",
 }
 OF = {"L1": "", "towards another point than zero": " of the way"}
-SCALES = (1.0, 0.01, 100.0)  # of the gradients
-N_STEPS = 12  # RAdam divides from its sixth step on
-LONG_RUN = 100
-LARGEST_LR = 1e-3  # for what a step makes of the largest gradients to stay below the weights
 
 
 @dataclass(frozen=True)
@@ -228,54 +235,23 @@ def probe(make_optimizer: Callable[[list[nn.Parameter]], Optimizer]) -> Decay:
     """
     _arguments.function("make_optimizer", make_optimizer)
     found = bench(make_optimizer)
-    parts = [_Experiment(found, part).decay() for part in range(len(found.shapes))]
+    parts = [_Verdict(found, part).decay() for part in range(len(found.shapes))]
     decay = parts[-1]
     if parts[0].kind != decay.kind:
         return replace(decay, note="; ".join(filter(None, [decay.note, f"on vectors: {parts[0].kind}"])))
     return decay
 
 
-class _Experiment:
-    """One parameter of an optimizer on the bench, with and without its decay."""
-
-    def __init__(self, bench: Bench, part: int) -> None:
-        self.bench, self.part = bench, part
-        parameters, optimizer = bench.optimizer(WEIGHTS)
-        self.name = type(optimizer).__name__
-        group = next(g for g in optimizer.param_groups if any(p is parameters[part] for p in g["params"]))
-        self.own = {name: number_in(group, name) for name in ("lr", "weight_decay")}
-        self.switched_off = number_in(group, "momentum") == 0
-        lr = self.own["lr"]
-        lr = lr if lr is not None and 1e-6 <= lr <= LARGEST_LR else LARGEST_LR
-        self.settings = {"lr": lr, "weight_decay": 0.1}
-        self.before: list[
-            torch.Tensor
-        ] = []  # where the weights are in a first step, if not where they are held
-        self.rest = 0 * WEIGHTS  # where the decay comes to rest
-        self.built_in = False
-        self.notes: list[str] = []
-
-    def moves(self, scale: float, places: list[torch.Tensor], **settings: Any) -> torch.Tensor:
-        """Return what each step moves the parameter."""
-        path = self.bench.run(scale, [*self.before, *places], **settings)
-        return path[len(self.before) :, self.part]
-
-    def pull(self, scale: float, places: list[torch.Tensor], **settings: Any) -> torch.Tensor:
-        """Return the decay's part of each step: what is not there without it, or on weights of zero."""
-        settings = self.settings | settings
-        if self.built_in:
-            without = self.moves(scale, [0 * place for place in places], **settings)
-        else:
-            without = self.moves(scale, places, **settings | {"weight_decay": 0.0})
-        return self.moves(scale, places, **settings) - without
+class _Verdict(Trial):
+    """What the decay of one parameter on the bench turns out to be."""
 
     def decay(self) -> Decay:
         """Say what the decay is."""
-        if _some(pulls := self._pulls()):
+        if some(pulls := self._pulls()):
             self._look_at_the_rest()
             return self._kind(pulls)
         self.before, self.rest = [torch.full_like(WEIGHTS, 3.0)], torch.full_like(WEIGHTS, 3.0)
-        if _some(pulls := self._pulls()):
+        if some(pulls := self._pulls()):
             self.notes.append("that is where they started")
             return self._kind(pulls)
         self.before, self.rest = [], 0 * WEIGHTS
@@ -286,7 +262,7 @@ class _Experiment:
             else "there is no weight_decay in its groups"
         )
         self.built_in = True
-        if _some({0.0: self.moves(0.0, [WEIGHTS], **self.settings)}) and _some(pulls := self._pulls()):
+        if some({0.0: self.moves(0.0, [WEIGHTS], **self.settings)}) and some(pulls := self._pulls()):
             self.notes.append("what it takes is built in")
             return self._kind(pulls)
         return self._found("none", 0.0, momentum=None)
@@ -294,13 +270,9 @@ class _Experiment:
     def _pulls(self) -> dict[float, torch.Tensor]:
         return {scale: self.pull(scale, [WEIGHTS] * N_STEPS) for scale in SCALES}
 
-    def _given(self) -> dict[str, float]:
-        """Return the optimizer's own settings, as far as it has them."""
-        return {name: value for name, value in self.own.items() if value is not None}
-
     def _look_at_the_rest(self) -> None:
         """Note what shrinks a weight without a gradient and without weight_decay."""
-        moves = self.moves(0.0, [WEIGHTS], **self._given() | {"weight_decay": 0.0})
+        moves = self.moves(0.0, [WEIGHTS], **self.given() | {"weight_decay": 0.0})
         shape, slope = shape_of(of_the_weight(moves)[0])
         if shape == "in proportion" and slope < 0:
             self.notes.append(f"it takes {-slope:.3g} of the weight even with weight_decay 0")
@@ -330,10 +302,10 @@ class _Experiment:
         for where, others in (("agree", ~agree), ("disagree", agree)):
             if near(pulls[1.0][:, others], 0, size, 1e-6):
                 self.notes.append(f"that is where the signs of weight and gradient {where}")
-                return self._measured("cautious", 2.0)
-        if self._momentum() or (self.switched_off and self._momentum(momentum=0.9)):
+                return self._measured("cautious")
+        if self.momentum() or (self.switched_off and self.momentum(momentum=0.9)):
             return self._measured("coupled")
-        return self._measured("decoupled times lr" if self._scheduled() else "decoupled without lr")
+        return self._measured("decoupled times lr" if self.scheduled() else "decoupled without lr")
 
     def _divided(self, means: dict[float, torch.Tensor]) -> Decay:
         """Say what depends on the size of the gradient."""
@@ -351,53 +323,18 @@ class _Experiment:
             kind = "towards another point than zero"
         elif abs(twos - ones) < 0.02 * ones:
             kind = "L1"
-        return self._found(kind, momentum=self._momentum(), scheduled=self._scheduled())
+        return self._found(kind, momentum=self.momentum(), scheduled=self.scheduled())
 
     def _no_decay(self, note: str) -> Decay:
         self.notes.append(note)
-        return self._found("not a decay", momentum=None, scheduled=self._scheduled())
+        return self._found("not a decay", momentum=None, scheduled=self.scheduled())
 
-    def _momentum(self, **settings: float) -> bool:
-        """Return whether a decay that is over still moves weights that rest, without a gradient."""
-        places = [WEIGHTS] * N_STEPS + [self.rest]
-        pulls = of_the_weight(self.pull(1.0, places, quiet_end=True, **settings))
-        return not near(pulls[-1], 0, float(pulls.abs().max()), 1e-3)
-
-    def _scheduled(self) -> bool:
-        """Return whether half the lr makes another decay."""
-        half = {"lr": self.settings["lr"] / 2}
-        if self.own["lr"] is None:
-            self.notes.append("there is no lr in its groups that could be changed")
-        elif torch.equal(*(self.moves(1.0, [WEIGHTS], **self.settings | lr) for lr in ({}, half))):
-            self.notes.append("another lr in param_groups changes nothing")
-        whole, part = (self.pull(0.01, [WEIGHTS] * 2, **lr).abs().mean() for lr in ({}, half))
-        left = float(part / whole)
-        if abs(left - 0.5) > 0.05 and abs(left - 1) > 0.05:
-            self.notes.append(f"half the lr leaves {left:.2g} of it")
-        return abs(left - 1) > 0.05
-
-    def _measured(self, kind: Kind, factor: float = 1.0) -> Decay:
-        """Measure the rates at the optimizer's own settings."""
-        own = self._given()
-        held = WEIGHTS * (1 if kind != "L1" else 10 * max(1.0, *map(abs, own.values())))
-        momentum = self._momentum()
-        pulls = of_the_weight(self.pull(1.0, [held] * (LONG_RUN if momentum else 1), **own))
-        shares = [factor * float(pull[1] - pull[0]) / 2 for pull in pulls]
-        long_run = _limit(shares[-3:]) if momentum else shares[0]
-        return self._found(kind, shares[0], long_run=long_run, momentum=momentum, scheduled=self._scheduled())
+    def _measured(self, kind: Kind) -> Decay:
+        momentum = self.momentum()
+        rate, long_run = self.rates(kind, momentum)
+        return self._found(kind, rate, long_run=long_run, momentum=momentum, scheduled=self.scheduled())
 
     def _found(self, kind: Kind, rate: float | None = None, **more: Any) -> Decay:
         notes = "; ".join(dict.fromkeys(self.notes))
         more = {"long_run": rate, "momentum": False, "scheduled": None, **self.own} | more
         return Decay(kind=kind, rate=rate, optimizer=self.name, note=notes, **more)
-
-
-def _some(pulls: dict[float, torch.Tensor]) -> bool:
-    """Return whether there is more than rounding."""
-    return not all(near(of_the_weight(pull), 0, 1.0, 1e-12) for pull in pulls.values())
-
-
-def _limit(last: Sequence[float]) -> float:
-    """Return where a sequence goes whose differences shrink by a factor, by Aitken's formula."""
-    bend = (last[2] - last[1]) - (last[1] - last[0])
-    return last[2] if abs(bend) <= 1e-9 * abs(last[2]) else last[2] - (last[2] - last[1]) ** 2 / bend
