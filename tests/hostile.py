@@ -35,6 +35,9 @@ WHEN_NONE = {
     "batch_size": lambda: 2,
     "classifiers": lambda: {"line": (torch.tensor([0.8, 0.4]), -2.2)},
     "decays": lambda: lambda name, parameter: True,
+    "inputs": lambda: torch.ones(3, 2),
+    "n_samples": lambda: 7,
+    "n_steps": lambda: 3,
     "scheduler": lambda: 1.0,  # a scheduler of the optimizer is among the tests of training
 }
 

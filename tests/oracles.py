@@ -299,6 +299,21 @@ def _(result, **_):
     return ()
 
 
+@oracle("report.decay_report")
+def _(result, model, optimizer, n_samples, batch_size, n_steps, **_):
+    """Groups of SGD without momentum, if it is what the optimizer is still made of."""
+    (group,) = optimizer.param_groups
+    for row in result.rows:
+        if row.in_model and row.decay is not None and group["momentum"] == 0:
+            share = exact(float(group["lr"])) * exact(float(group["weight_decay"]))
+            yield row.decay.rate, share
+            yield row.idle, share
+            if n_steps is not None and abs(share) < 1:
+                yield row.left, (1 - share) ** n_steps
+            if n_samples is not None and row.time_constant is not None:
+                yield row.time_constant_epochs, 1 / share / -(-n_samples // batch_size)
+
+
 def _rows(X, y):
     X, signs = exact(X), 2 * exact(y) - 1
     return np.column_stack([X, np.full(len(X), exact(1))]) * signs[:, None]

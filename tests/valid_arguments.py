@@ -33,6 +33,13 @@ def training():
     return {"model": model, "optimizer": optimizer, **settings, **points()}
 
 
+def reported():
+    model = nn.Linear(2, 1).double()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.0, weight_decay=0.1)
+    settings = {"n_samples": 7, "batch_size": 2, "n_steps": 3, "inputs": X.clone()}
+    return {"model": model, "optimizer": optimizer, **settings}
+
+
 def history(n_epochs=5):
     parameters = {"linear.weight": torch.ones(n_epochs, 1, 2), "linear.bias": -torch.ones(n_epochs, 1)}
     return History(torch.ones(n_epochs, dtype=torch.float64), parameters)
@@ -47,6 +54,7 @@ DATA = {
     "metrics.Agreement",
     "parity.Run",
     "probe.Decay",
+    "report.Report",
     "parity.TOLERANCE",
     "groups.Reason",
     "training.History",
@@ -145,6 +153,7 @@ VALID = {
         "gradient": "zero",
     },
     "probe.probe": lambda: {"make_optimizer": SGDW},
+    "report.decay_report": reported,
     "optimum.least_squares_optimum": lambda: {**points(), "weight_decay": 0.1, "decay_bias": True},
     "optimum.logistic_objective": lambda: {
         **points(),

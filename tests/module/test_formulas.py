@@ -13,6 +13,7 @@ import torch
 import course_lib
 from course_lib import data, geometry, landscape, metrics, optimizers, optimum, penalties, rules, scratch
 from course_lib.probe import probe
+from course_lib.report import decay_report
 from tests.formulas import Values, statements, value
 
 MATH = re.compile(r"\.\. math:: (.*?)(?:\n\n|\Z)", re.DOTALL)
@@ -78,6 +79,13 @@ def stepped(optimizer, v, gradient=None, **settings):
 
 def probed(kind, v, **settings):
     return probe(partial(kind, lr=v["eta"], weight_decay=v["lambda_"], **settings))
+
+
+def half_life(v):
+    model = torch.nn.Linear(1, 1, bias=False)
+    return (
+        decay_report(model, torch.optim.AdamW(model.parameters(), 1.0, weight_decay=v["r"])).rows[0].half_life
+    )
 
 
 def path(v):
@@ -207,6 +215,7 @@ CASES = {
         lambda v: probed(torch.optim.AdamW, v).rate,
         lambda v: probed(torch.optim.SGD, v, momentum=v["mu"]).long_run,
     ],
+    "report.decay_report": [half_life],
     "rules.adam": [partial(adam, part) for part in "MSd"],
     "rules.coupled": [partial(step, rules.coupled)],
     "rules.decoupled": [partial(step, rules.decoupled)],

@@ -1,0 +1,415 @@
+"""Behind `report`: what is true of each parameter of a model, without a change to anything."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.parameter import is_lazy
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from course_lib import _arguments
+from course_lib._probe import WEIGHTS, bench, number_in, same_random_numbers, set_in_groups
+from course_lib.groups import Reason, _default, _homes, _marks
+from course_lib.probe import Decay, _Verdict
+
+SHARES = ("coupled", "decoupled times lr", "decoupled without lr")  # kinds that take a share, at any gradient
+OF_SCHEDULES = {"params", "param_names", "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum"}
+FLAGS = {"foreach": None, "fused": None, "capturable": False, "differentiable": False}
+STEPS_TO_RUN = 10_000  # of all groups, where there is no formula
+
+
+@dataclass(frozen=True)
+class Row:
+    """What decay does to one parameter: see `course_lib.report.Report`."""
+
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    owner: str
+    groups: tuple[str, ...] = ()
+    optimizer: str | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    decay: Decay | None = None
+    idle: float | None = None
+    half_life: float | None = None
+    time_constant: float | None = None
+    half_life_epochs: float | None = None
+    time_constant_epochs: float | None = None
+    left: float | None = None
+    peak: float | None = None
+    unseen: float | str | None = None
+    ends_in_zero: bool = False
+    in_model: bool = True
+    trainable: bool = True
+    has_gradient: bool = False
+    reason: Reason | None = None
+    marks: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def in_decay(self) -> bool:
+        """Whether its group makes smaller what has a gradient."""
+        if self.decay is None or self.decay.kind in ("none", "not a decay"):
+            return False
+        return bool(self.decay.weight_decay) if self.decay.rate is None else self.decay.rate != 0
+
+    @property
+    def decays(self) -> bool:
+        """Whether it has a gradient, or will get one, in such a group."""
+        return self.in_decay and (self.trainable or self.has_gradient)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A parameter group, what a fresh optimizer of its settings does, and its lr in each step."""
+
+    name: str
+    optimizer: Optimizer
+    settings: dict[str, Any]
+    lr: float | None
+    lrs: NDArray[np.float64] | None  # of n_steps
+    n_steps: int | None
+    verdicts: dict[Any, Decay]  # of all groups
+    steps_to_run: int
+    known: dict[int, dict[str, Any]] = field(default_factory=dict)  # facts by number of dimensions
+    trials: dict[int, _Verdict] = field(default_factory=dict)
+
+    def make(self, parameters: list[nn.Parameter]) -> Optimizer:
+        """Return a fresh optimizer of these settings."""
+        kind = type(self.optimizer)
+        known = inspect.signature(kind).parameters
+        settings = {name: _copied(value) for name, value in self.settings.items()}
+        made: Optimizer = kind(parameters, **{name: v for name, v in settings.items() if name in known})
+        for group in made.param_groups:
+            group.update(settings)
+        return made
+
+    def facts(self, ndim: int) -> dict[str, Any]:
+        """Return what it does to parameters of as many dimensions, or why that is not known."""
+        if ndim not in self.known:
+            try:
+                self.known[ndim] = self._numbers(self.decay(ndim), ndim)
+            except (ValueError, TypeError) as error:
+                self.known[ndim] = {"problem": str(error).removeprefix("make_optimizer: ")}
+        return self.known[ndim]
+
+    def _numbers(self, decay: Decay, ndim: int) -> dict[str, Any]:
+        trial = self.trial(ndim)
+        rate = decay.long_run if decay.kind in SHARES else None
+        ends_in_zero, peak = False, 1.0
+        if self.lrs is not None and self.lr and decay.scheduled:
+            ends_in_zero, peak = bool(self.lrs[-1] < 1e-3 * self.lrs.max()), float(self.lrs.max() / self.lr)
+        return {
+            "decay": decay,
+            "idle": 0.0 - float(trial.moves(0.0, [WEIGHTS], **trial.given())[0, 0]),
+            "half_life": (math.log(0.5) / math.log1p(-rate) if rate < 1 else 0.0) if rate else None,
+            "time_constant": 1 / rate if rate else None,
+            "left": self.left(decay, ndim),
+            "peak": None if decay.rate is None or decay.kind not in SHARES else peak * decay.rate,
+            "ends_in_zero": ends_in_zero,
+        }
+
+    def unseen_rows(self) -> float | str:
+        """Return what a step takes of a row that a sparse gradient does not have, or why it cannot step."""
+        try:
+            with torch.device("cpu"), torch.enable_grad(), same_random_numbers():
+                table = nn.Parameter(torch.ones(2, 4, dtype=torch.float64))
+                optimizer = self.make([table])
+                table.grad = torch.sparse_coo_tensor(torch.tensor([[0]]), torch.ones(1, 4).double(), (2, 4))
+                optimizer.step()
+        except Exception as error:
+            return f"{type(self.optimizer).__name__}: {error}"
+        return 1 - float(table.detach()[1, 0])
+
+    def trial(self, ndim: int) -> _Verdict:
+        """Return a trial on a parameter of as many dimensions."""
+        if ndim not in self.trials:
+            shape = (8,) if ndim < 2 else (2, 4, *[1] * (ndim - 2))
+            self.trials[ndim] = _Verdict(bench(self.make, [(shape,)]), 0)
+        return self.trials[ndim]
+
+    def decay(self, ndim: int) -> Decay:
+        """Return what kind of decay there is, found once for all lr and weight_decay."""
+        numbers = ("lr", "weight_decay")
+        others = sorted((name, repr(value)) for name, value in self.settings.items() if name not in numbers)
+        key = type(self.optimizer), ndim, tuple(others), self.lr is None
+        trial = self.trial(ndim)
+        if key not in self.verdicts:
+            self.verdicts[key] = trial.decay()
+        decay = self.verdicts[key]
+        if trial.own == {"lr": decay.lr, "weight_decay": decay.weight_decay}:
+            return decay
+        rate = long_run = decay.rate
+        if decay.kind in (*SHARES, "L1", "cautious") and "built in" not in decay.note:
+            rate, long_run = trial.rates(decay.kind, decay.momentum)
+        elif rate:
+            return trial.decay()
+        own = trial.own
+        return replace(decay, rate=rate, long_run=long_run, lr=own["lr"], weight_decay=own["weight_decay"])
+
+    def left(self, decay: Decay, ndim: int) -> float | None:
+        """Return what share of a weight is left after all steps, if no gradient comes."""
+        if self.n_steps is None or decay.kind not in SHARES or decay.rate is None or decay.long_run is None:
+            return None
+        linear = self._is_linear(decay, ndim)
+        if self.n_steps <= self.steps_to_run and (decay.momentum or not linear):
+            return self._run(ndim)
+        if self.lrs is None or not (decay.scheduled and self.lr):
+            return float((1 - decay.long_run) ** self.n_steps)
+        return float(np.prod(1 - decay.long_run * self.lrs / self.lr)) if linear else None
+
+    def _is_linear(self, decay: Decay, ndim: int) -> bool:
+        """Return whether half the lr takes exactly half."""
+        if not decay.scheduled or not self.lr:
+            return True
+        half = replace(self, settings=self.settings | {"lr": self.lr / 2}, trials={}).trial(ndim)
+        return math.isclose(2 * half.rates(decay.kind, False)[0], decay.rate or 0.0, rel_tol=1e-6)
+
+    def _run(self, ndim: int) -> float:
+        """Take all steps, without a gradient."""
+        with torch.device("cpu"), torch.enable_grad(), same_random_numbers():
+            parameter = nn.Parameter(torch.ones((1,) * max(ndim, 1), dtype=torch.float64))
+            optimizer = self.make([parameter])
+            for step in range(self.n_steps or 0):
+                if self.lrs is not None:
+                    set_in_groups(optimizer, {"lr": float(self.lrs[step])})
+                parameter.grad = torch.zeros_like(parameter)
+                optimizer.step()
+        return float(parameter.detach().reshape(()))
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    return copy.copy(value) if isinstance(value, list | dict) else value
+
+
+def groups_of(
+    optimizers: Sequence[Optimizer], schedulers: Sequence[LRScheduler], n_steps: int | None
+) -> list[tuple[Group, list[torch.Tensor], list[str] | None]]:
+    """Return every group with its parameters, and their names if it has them."""
+    found = []
+    steps_to_run = STEPS_TO_RUN // sum(len(optimizer.param_groups) for optimizer in optimizers)
+    verdicts: dict[Any, Decay] = {}
+    for number, optimizer in enumerate(optimizers):
+        mine = [scheduler for scheduler in schedulers if scheduler.optimizer is optimizer]
+        path = lr_path(optimizer, mine[0], n_steps) if mine and n_steps is not None else None
+        for index, group in enumerate(optimizer.param_groups):
+            for name in ("lr", "weight_decay"):
+                _check_number(group, name)
+            lr = base_lr(group)
+            settings = {name: value for name, value in group.items() if name not in OF_SCHEDULES}
+            settings |= {flag: value for flag, value in FLAGS.items() if flag in settings}
+            settings |= {"lr": lr} if lr is not None else {}
+            name = f"{number}.{index}" if len(optimizers) > 1 else str(index)
+            lrs = path[:, index] if path is not None else None
+            known = Group(name, optimizer, settings, lr, lrs, n_steps, verdicts, steps_to_run)
+            found.append((known, list(group["params"]), group.get("param_names")))
+    return found
+
+
+def _check_number(group: dict[str, Any], name: str) -> None:
+    """Raise where a setting is neither a finite number nor left open."""
+    number = number_in(group, name)
+    if number is None and group.get(name) is not None:
+        raise TypeError(f"optimizer must have a number as {name}, got {group[name]!r}")
+    if number is not None and not math.isfinite(number):
+        raise ValueError(f"optimizer must have a finite {name}, got {group[name]!r}")
+
+
+def base_lr(group: dict[str, Any]) -> float | None:
+    """Return the lr that a schedule scales, where one has left it, or the lr."""
+    for name in ("max_lr", "initial_lr", "lr"):
+        if (lr := number_in(group, name)) is not None:
+            return lr
+    return None
+
+
+def lr_path(optimizer: Optimizer, scheduler: LRScheduler, n_steps: int) -> NDArray[np.float64]:
+    """Return the lr of every group in each of the next steps, by copies of both."""
+    stand = Optimizer.__new__(Optimizer)
+    stand.__dict__.update(copy.copy(optimizer.__dict__))
+    groups = [
+        {name: _copied(value) for name, value in g.items() if name != "params"}
+        for g in optimizer.param_groups
+    ]
+    idle: Any = lambda closure=None: None  # noqa: E731
+    idle._wrapped_by_lr_sched = True
+    stand.__dict__ |= {
+        "param_groups": [{**g, "params": []} for g in groups],
+        "step": idle,
+        "_opt_called": True,
+    }
+    with _arguments.within(f"scheduler: {type(scheduler).__name__}"):
+        following = copy.deepcopy(scheduler, {id(optimizer): stand})
+        path = np.empty((n_steps, len(groups)))
+        for step in range(n_steps):
+            path[step] = [number_in(group, "lr") or 0.0 for group in stand.param_groups]
+            following.step()
+    return path
+
+
+def rows_of(
+    model: nn.Module,
+    optimizers: Sequence[Optimizer],
+    schedulers: Sequence[LRScheduler],
+    n_steps: int | None,
+    steps_per_epoch: float | None,
+    inputs: Any,
+) -> list[Row]:
+    """Return a row for every parameter of the model, in its order, and for what else the optimizers hold."""
+    names: dict[int, list[str]] = {}
+    parameters: dict[int, torch.Tensor] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if is_lazy(parameter):
+            raise ValueError(f"model has no shape for {name!r} yet: run a forward pass first")
+        names.setdefault(id(parameter), []).append(name)
+        parameters[id(parameter)] = parameter
+    holders: dict[int, list[Group]] = {}
+    for group, held, said in groups_of(optimizers, schedulers, n_steps):
+        for index, parameter in enumerate(held):
+            holders.setdefault(id(parameter), []).append(group)
+            if id(parameter) not in parameters:
+                parameters[id(parameter)] = parameter
+                place = f"param_groups[{group.name}]['params'][{index}]"
+                names[id(parameter)] = [said[index] if said else place]
+    homes, marks = _homes(model), _marks(model)
+    invariant = scale_invariant(model, inputs) if inputs is not None else set()
+    rows = []
+    for key, parameter in parameters.items():
+        places = homes.get(parameter, []) if isinstance(parameter, nn.Parameter) else []
+        row = Row(
+            names=tuple(names[key]),
+            shape=tuple(parameter.shape),
+            dtype=str(parameter.dtype).removeprefix("torch."),
+            owner=type(places[0][1]).__name__ if places else "",
+            in_model=bool(places),
+            trainable=parameter.requires_grad,
+            has_gradient=parameter.grad is not None,
+            reason=_reason(places, parameter, marks),
+            groups=tuple(group.name for group in holders.get(key, [])),
+            marks=tuple(_seen(names[key], places, parameter, bool({*names[key]} & invariant))),
+        )
+        for group in holders.get(key, [])[:1]:
+            row = _decayed(row, group, steps_per_epoch)
+        rows.append(row)
+    return rows
+
+
+def _reason(places: list[tuple[str, nn.Module, str]], parameter: torch.Tensor, marks: Any) -> Reason | None:
+    """Return what `decay_reasons` would say, of frozen ones, too."""
+    if parameter in marks:
+        return Reason(False, marks[parameter], "mark")
+    reasons = [_default(*place, parameter.shape, False) for place in places]
+    return min(reasons, key=lambda reason: reason.decays, default=None)
+
+
+def _seen(
+    names: list[str], places: list[tuple[str, nn.Module, str]], parameter: torch.Tensor, invariant: bool
+) -> Iterator[str]:
+    """Yield what a parameter is, beside its shape."""
+    kinds = {type(parameter).__name__, type(parameter.data).__name__}
+    layers = (nn.Linear, nn.Embedding, nn.modules.conv._ConvNd)
+    flat = any(
+        isinstance(owner, layers) and name == "weight" and parameter.ndim == 1 for _, owner, name in places
+    )
+    if (
+        "FlatParameter" in kinds
+        or getattr(parameter, "_is_flat_param", False)
+        or flat
+        or "flat_param" in names[0]
+    ):
+        yield "flattened"
+    if "DTensor" in kinds:
+        yield "sharded"
+    if any(isinstance(owner, nn.Embedding | nn.EmbeddingBag) for _, owner, _ in places):
+        yield "embedding"
+        if any(getattr(owner, "sparse", False) for _, owner, _ in places):
+            yield "sparse"
+    if invariant:
+        yield "scale-invariant"
+
+
+def _decayed(row: Row, group: Group, steps_per_epoch: float | None) -> Row:
+    """Return a row with what its group does to it."""
+    row = replace(
+        row,
+        optimizer=type(group.optimizer).__name__,
+        lr=group.lr,
+        weight_decay=number_in(group.settings, "weight_decay"),
+        **group.facts(len(row.shape)),
+    )
+    if "sparse" in row.marks and row.decay is not None:
+        row = replace(row, unseen=group.unseen_rows())
+    steps = row.half_life, row.time_constant
+    half_life, constant = (n / steps_per_epoch if n is not None and steps_per_epoch else None for n in steps)
+    return replace(row, half_life_epochs=half_life, time_constant_epochs=constant)
+
+
+def scale_invariant(model: nn.Module, inputs: Any) -> set[str]:
+    """Return the weights whose size the output does not show: twice the weight, and it stays the same.
+
+    That the output depends on the weight at all is seen by another change, of every other number.
+    """
+    if any(tensor.is_meta for tensor in model.parameters()):
+        raise ValueError("inputs need a model with values, and it has parameters on the meta device")
+    args, kwargs = ((), dict(inputs)) if isinstance(inputs, dict) else (inputs, {})
+    args = args if isinstance(args, tuple) else (args,)
+    buffers = dict(model.named_buffers())
+    seen = []
+
+    def outputs(name: str, weight: torch.Tensor) -> torch.Tensor:
+        state = {name: weight} | {key: buffer.clone() for key, buffer in buffers.items()}
+        with same_random_numbers(), _arguments.within("inputs: model(inputs)"):
+            result = torch.func.functional_call(model, state, args, kwargs)
+        found = [part.double().reshape(-1) for part in _tensors(result) if part.is_floating_point()]
+        if not found:
+            raise ValueError(f"inputs must give an output with floating numbers, got {type(result).__name__}")
+        return torch.cat(found)
+
+    with torch.no_grad(), _measuring(model):
+        for name, weight in model.named_parameters():
+            if weight.ndim < 2 or not weight.is_floating_point():
+                continue
+            draws = torch.rand(weight.shape, generator=torch.Generator().manual_seed(0))
+            before = outputs(name, weight)
+            doubled, changed = outputs(name, 2 * weight), outputs(name, weight * (1 + draws.to(weight)))
+            if (doubled - before).norm() < 0.01 * (changed - before).norm():
+                seen.append(name)
+    return set(seen)
+
+
+@contextmanager
+def _measuring(model: nn.Module) -> Iterator[None]:
+    """Let every module compute as when it is used, but normalizations by the batch, as when they learn."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        for module, _ in modes:
+            module.training = isinstance(module, _NormBase)
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from _tensors(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _tensors(part)
