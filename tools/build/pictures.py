@@ -4,6 +4,8 @@
 the book's figures. Coordinates have one decimal, which is the same on every machine.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,6 +20,7 @@ from course_lib.models import LinearModel, Perceptron
 from course_lib.optimizers import SGDW
 from course_lib.optimum import least_squares_optimum
 from course_lib.penalties import l1_penalty, l2_penalty
+from course_lib.probe import coast
 from course_lib.scratch import linear_descent, logistic_descent
 from course_lib.training import train
 from tools import ROOT
@@ -220,6 +223,26 @@ def one_curve():
     return picture(180, [*parts, text("loss", 60, 22)])
 
 
+def ways_to_freeze():
+    """Chapter 6: what is left of a weight without gradient, and of one whose gradient is zero."""
+    plane = Plane((0, 3000), (-0.2, 1.2), (20, 10, 340, 170))
+    start, settings = torch.tensor([0.0368], dtype=torch.float64), {"lr": 2e-3, "weight_decay": 0.01}
+    parts = [plane.line([(0, 0), (3000, 0)], GREY, width=1)]
+    ways = {
+        "no gradient": ("AdamW", "none", "no decay"),
+        "zero gradient, AdamW": ("AdamW", "zero", "decoupled decay"),
+        "zero gradient, Adam": ("Adam", "zero", "L2"),
+    }
+    for (name, (optimizer, gradient, concept)), y in zip(ways.items(), (28, 66, 122), strict=True):
+        make = partial(getattr(torch.optim, optimizer), **settings)
+        path = coast(make, start, n_steps=3000, gradient=gradient)[:, 0] / start
+        steps = sorted({*range(0, 150, 5), *range(0, 3000, 100)})
+        look = CONCEPTS[concept]
+        parts.append(plane.line([(0, 1), *((step + 1, path[step]) for step in steps)], look))
+        parts.append(text(name, 336, y, anchor="end", color=to_hex(look.color)))
+    return picture(180, parts)
+
+
 PICTURES = {
     "drift": drift,
     "perceptron_boundary": two_lines,
@@ -227,6 +250,7 @@ PICTURES = {
     "sgd_sgdw_l1": five_steps,
     "loss_landscapes": path_on_a_map,
     "scratch_vs_torch": one_curve,
+    "what_decay_reaches": ways_to_freeze,
 }
 
 
