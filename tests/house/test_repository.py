@@ -68,8 +68,9 @@ def test_no_address_that_a_stranger_could_register(root):
     files = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True)
     names = files.stdout.splitlines() if files.returncode == 0 else REQUIRED
     cited = (
-        "fabioseel/receptive-fields|jettify/pytorch-optimizer|PilotLeoYan/inside-deep-learning|"
-        "pytorch/pytorch|scikit-learn/scikit-learn|SMC-AAU-CPH/SPIS"
+        "fabioseel/receptive-fields|huggingface/diffusers|huggingface/transformers|jettify/pytorch-optimizer|"
+        "karpathy/minGPT|PilotLeoYan/inside-deep-learning|pytorch/pytorch|pytorch/torchtitan|"
+        "scikit-learn/scikit-learn|SMC-AAU-CPH/SPIS"
     )
     allowed = re.compile(rf"github\.com/(OWNER/REPO|<owner>/<repo>|\{{|\\|somebody/a-fork|({cited})/)")
     for name in names:
