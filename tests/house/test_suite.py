@@ -58,7 +58,7 @@ def test_size():
 def test_page():
     assert sign(-7.0) < 0
 """
-MODULE_FILE, TEST_FILE = "course_lib/sign.py", "tests/test_sign.py"
+MODULE_FILE, TEST_FILE, BUILT = "course_lib/sign.py", "tests/test_sign.py", "_build/jupyter_execute/book"
 FAULTS = {
     "an unused import": ("lint", MODULE_FILE, "\n\n\ndef", "\n\nimport os\n\n\ndef"),
     "code out of form": ("lint", MODULE_FILE, "x < 0", "x<0"),
@@ -72,6 +72,7 @@ FAULTS = {
     "an unknown mark": ("unit tests", TEST_FILE, "mark.xfail", "mark.xfial"),
     "an output of the first notebook": ("notebooks", "book/a.ipynb", '"1\\n"', '"2\\n"'),
     "an output of the last notebook": ("notebooks", "book/z.ipynb", '"1\\n"', '"2\\n"'),
+    "a figure drawn otherwise": ("notebooks", "book/z.ipynb", r'\"BBBB\"', r'\"CCCC\"'),
     "a page that fails": ("site", TEST_FILE, "sign(-7.0) < 0", "sign(-7.0) > 0"),
 }
 
@@ -89,18 +90,28 @@ def miniature(tmp_path, root):
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(root / name, tmp_path)
     (tmp_path / ".venv").symlink_to(sys.prefix)
-    for folder in ("course_lib", "tests", "book", "_build"):
-        (tmp_path / folder).mkdir()
+    for folder in ("course_lib", "tests", "book", BUILT):
+        (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "course_lib" / "__init__.py").write_text('"""A package in miniature."""\n')
     (tmp_path / MODULE_FILE).write_text(MODULE + "".join(f"N{i} = {i}\n" for i in range(300)))
     (tmp_path / TEST_FILE).write_text(TESTS)
-    output = nbformat.v4.new_output("stream", name="stdout", text="1\n")
-    cell = nbformat.v4.new_code_cell("print(1)", outputs=[output], execution_count=1)
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
     for name in ("a", "z"):
-        nbformat.write(notebook, tmp_path / "book" / f"{name}.ipynb")
+        nbformat.write(notebook(figure="AAAA"), tmp_path / "book" / f"{name}.ipynb")
+        nbformat.write(notebook(figure="BBBB"), tmp_path / BUILT / f"{name}.ipynb")
     return tmp_path
+
+
+def notebook(figure):
+    """Return a notebook that draws BBBB; another machine may have drawn and stored another figure."""
+    source = 'print(1)\ndisplay({"text/plain": "a figure", "image/png": "BBBB"}, raw=True)'
+    shown = {"text/plain": "a figure", "image/png": figure}
+    outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text="1\n"),
+        nbformat.v4.new_output("display_data", data=shown),
+    ]
+    cell = nbformat.v4.new_code_cell(source, outputs=outputs, execution_count=1)
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
 
 
 def check(folder):
