@@ -52,7 +52,7 @@ class Dripping(Silent):
 def serving(handler):
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.stopping = threading.Event()
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=[0.02])
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"
@@ -175,7 +175,7 @@ SILENCES = pytest.mark.parametrize(
 def test_an_index_that_does_not_answer_costs_seconds_and_one_line(machine, monkeypatch, silence, capfd):
     with silence() as address:
         monkeypatch.setattr(cpu_torch, "INDEX", address)
-        monkeypatch.setattr(cpu_torch, "SECONDS", 5)
+        monkeypatch.setattr(cpu_torch, "SECONDS", 1)
         start = perf_counter()
         assert choose(machine, "auto") == ([], 0)
         seconds = perf_counter() - start

@@ -72,7 +72,7 @@ FAULTS = {
     "an unknown mark": ("unit tests", TEST_FILE, "mark.xfail", "mark.xfial"),
     "an output of the first notebook": ("notebooks", "book/a.ipynb", '"1\\n"', '"2\\n"'),
     "an output of the last notebook": ("notebooks", "book/z.ipynb", '"1\\n"', '"2\\n"'),
-    "a figure drawn otherwise": ("notebooks", "book/z.ipynb", r'\"BBBB\"', r'\"CCCC\"'),
+    "a figure drawn otherwise": ("notebooks", "book/z.ipynb", r"\"BBBB\"", r"\"CCCC\""),
     "a page that fails": ("site", TEST_FILE, "sign(-7.0) < 0", "sign(-7.0) > 0"),
 }
 
