@@ -1,7 +1,9 @@
 """Shared by all tests: no window, and the repository's root."""
 
+import multiprocessing
 import os
 import shutil
+from functools import partial
 
 import matplotlib
 import pytest
@@ -34,3 +36,14 @@ def environment_of():
         return kept | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
 
     return environment
+
+
+@pytest.fixture
+def ready_processes(monkeypatch):
+    """Let `data_parallel` start copies of a process that has imported torch, which takes seconds, already."""
+    from torch.multiprocessing import start_processes
+
+    from course_lib import distributed
+
+    multiprocessing.set_forkserver_preload(["course_lib.distributed", "torch._dynamo"])
+    monkeypatch.setattr(distributed, "spawn", partial(start_processes, start_method="forkserver"))

@@ -5,6 +5,11 @@ import pytest
 from tests.refuting import in_words, refuted
 
 
+@pytest.fixture(autouse=True)
+def _ready_processes(ready_processes):
+    """Claims need no new ones."""
+
+
 def pytest_generate_tests(metafunc):
     cases = [None, *getattr(metafunc.function, "refutations", [])]
     names = ["holds", *(f"refuted by {in_words(case)}" for case in cases[1:])]

@@ -1,4 +1,8 @@
-"""Training on several processes beside the same steps in this one. Each start of processes takes seconds."""
+"""Training on several processes beside the same steps in this one.
+
+Processes that import torch by themselves, as those of a reader do, take seconds: they are started once here, and
+in the example of the docstring.
+"""
 
 import copy
 import math
@@ -8,6 +12,7 @@ import tempfile
 import threading
 from datetime import timedelta
 from functools import partial
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
@@ -80,9 +85,12 @@ def state_of_this_process():
     ids=["two-processes", "three-processes"],
 )
 def test_equal_shares_are_the_whole_batch_in_one_process(
-    make_model, y, loss_fn, n_processes, weight_decay, tmp_path, monkeypatch
+    make_model, y, loss_fn, n_processes, weight_decay, tmp_path, monkeypatch, request
 ):
     """And the calling process, the model and the data are left as they were."""
+    if n_processes == 3:
+        request.getfixturevalue("ready_processes")
+        forkserver.ensure_running()  # it keeps a file of its own
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     model, settings = make_model(), {"lr": 0.7, "n_steps": 20, "weight_decay": weight_decay}
     state, gradients = copy.deepcopy(model.state_dict()), [p.grad for p in model.parameters()]
@@ -104,6 +112,7 @@ def test_equal_shares_are_the_whole_batch_in_one_process(
     assert torch.equal(targets, y)
 
 
+@pytest.mark.usefixtures("ready_processes")
 def test_unequal_shares_descend_the_mean_of_the_means():
     """Five rows on two processes: three for the first, two for the second, each row of which counts more."""
     model, settings = Perceptron(dtype=torch.float64), {"lr": 0.7, "n_steps": 20, "weight_decay": 0.1}

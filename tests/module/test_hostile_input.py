@@ -275,6 +275,7 @@ def test_a_spoiled_argument_is_refused_by_name_or_answered_rightly(name, argumen
     assert not complaints, "\n".join(complaints)
 
 
+@pytest.mark.usefixtures("ready_processes")
 def test_what_fails_in_a_process_is_named():
     function = function_named("distributed.data_parallel")
     with pytest.raises(ValueError, match=r"^loss_fn\(model\(X\), y\) in a process: "):
