@@ -63,7 +63,7 @@ test: book ## lint, unit tests, docstring examples, notebooks, and the built sit
 	@rm -rf _build/elsewhere && mkdir -p _build/elsewhere && cp book/*.ipynb _build/elsewhere
 	@OMP_NUM_THREADS=2 PYTHONHASHSEED=random $(BIN)/python -m pytest -p tools.verify.redrawn --nbval --nbval-cell-timeout=300 -n auto --dist loadscope $$(ls _build/elsewhere/*.ipynb | sort -R)
 	$(call stage,site: the built pages)
-	@$(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal -rs tests -m site
+	@$(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal -rs tests/book -m site
 
 lowest: $(LOWEST)/ready ## package, unit tests of course_lib and notebooks, with the lowest versions it admits
 	$(call stage,lowest: the package)

@@ -58,7 +58,8 @@ def test_size():
 def test_page():
     assert sign(-7.0) < 0
 """
-MODULE_FILE, TEST_FILE, BUILT = "course_lib/sign.py", "tests/test_sign.py", "_build/jupyter_execute/book"
+MODULE_FILE, TEST_FILE = "course_lib/sign.py", "tests/book/test_sign.py"
+BUILT = "_build/jupyter_execute/book"
 FAULTS = {
     "an unused import": ("lint", MODULE_FILE, "\n\n\ndef", "\n\nimport os\n\n\ndef"),
     "code out of form": ("lint", MODULE_FILE, "x < 0", "x<0"),
@@ -75,13 +76,15 @@ FAULTS = {
     "a figure drawn otherwise": ("notebooks", "book/z.ipynb", r"\"BBBB\"", r"\"CCCC\""),
     "a page that fails": ("site", TEST_FILE, "sign(-7.0) < 0", "sign(-7.0) > 0"),
 }
+# One of each stage that has workers: starting them takes longer than all that they do here.
+BY_WORKERS = {"a branch never taken", "an output of the last notebook", "a page that fails"}
 
 
-def make(folder, *arguments):
-    """Run make as a newcomer's shell would."""
+def make(folder, *arguments, workers="1"):
+    """Run make as a newcomer's shell would; 0 workers are none beside pytest itself."""
     inherited = ("PYTEST_", "MAKE", "MFLAGS", "COV_", "COVERAGE_", "PYTHONPATH")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(inherited)}
-    environment |= {"PYTEST_XDIST_AUTO_NUM_WORKERS": "1"}
+    environment |= {"PYTEST_XDIST_AUTO_NUM_WORKERS": workers}
     return subprocess.run(["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
 
 
@@ -90,7 +93,7 @@ def miniature(tmp_path, root):
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(root / name, tmp_path)
     (tmp_path / ".venv").symlink_to(sys.prefix)
-    for folder in ("course_lib", "tests", "book", BUILT):
+    for folder in ("course_lib", "tests/book", "book", BUILT):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "course_lib" / "__init__.py").write_text('"""A package in miniature."""\n')
     (tmp_path / MODULE_FILE).write_text(MODULE + "".join(f"N{i} = {i}\n" for i in range(300)))
@@ -102,7 +105,7 @@ def miniature(tmp_path, root):
 
 
 def notebook(figure):
-    """Return a notebook that draws BBBB; another machine may have drawn and stored another figure."""
+    """Return a notebook that draws BBBB; another machine may have stored another figure: see redrawn.py."""
     source = 'print(1)\ndisplay({"text/plain": "a figure", "image/png": "BBBB"}, raw=True)'
     shown = {"text/plain": "a figure", "image/png": figure}
     outputs = [
@@ -114,9 +117,9 @@ def notebook(figure):
     return nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
 
 
-def check(folder):
+def check(folder, **options):
     """Run `make test` on a book that is built; return its exit status and the last stage it came to."""
-    run = make(folder, "-o", "book", "test")
+    run = make(folder, "-o", "book", "test", **options)
     stages = re.findall(r"^== (.*)$", run.stdout, re.MULTILINE)
     return run.returncode, stages[-1].split(":")[0], run.stdout + run.stderr
 
@@ -132,7 +135,7 @@ def test_make_test_notices(fault, miniature):
     text = (miniature / name).read_text()
     assert text.count(right) == 1
     (miniature / name).write_text(text.replace(right, wrong))
-    status, stage, said = check(miniature)
+    status, stage, said = check(miniature, workers="1" if fault in BY_WORKERS else "0")
     assert status != 0, said
     assert stage.startswith(stage_expected), said
 
@@ -147,7 +150,7 @@ def commands(root, *arguments):
 
 def collected(root, stage):
     """Return the tests that a stage selects, and how many it leaves out."""
-    command = [sys.executable, *stage[1:], "--collect-only", "--quiet", "--no-cov", "-n0"]
+    command = [sys.executable, *stage[1:], "--collect-only", "--quiet", "--no-cov", "-n0", "--assert=plain"]
     run = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     left_out = re.search(r"(\d+) deselected", run.stdout)

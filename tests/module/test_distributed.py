@@ -1,7 +1,7 @@
 """Training on several processes beside the same steps in this one.
 
-Processes that import torch by themselves, as those of a reader do, take seconds: they are started once here, and
-in the example of the docstring.
+Processes that import torch by themselves, as those of a reader do, take seconds: they are started once here,
+and in the example of the docstring.
 """
 
 import copy
