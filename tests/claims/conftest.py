@@ -6,8 +6,8 @@ from tests.refuting import in_words, refuted
 
 
 @pytest.fixture(autouse=True)
-def _ready_processes(ready_processes):
-    """Claims need no new ones."""
+def _without_what_takes_time(ready_processes, no_cover):
+    """Their processes need not import torch anew, and coverage is held by the tests of the modules alone."""
 
 
 def pytest_generate_tests(metafunc):
