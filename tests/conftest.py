@@ -18,16 +18,22 @@ def root():
     return ROOT
 
 
-@pytest.fixture
-def copy_of_repository(tmp_path):
-    """A copy of the project's own files, in which a test may change things."""
+@pytest.fixture(scope="session")
+def copy_into():
+    """Return a function that copies the project's own files into a folder, where a test may change them."""
     ignore = shutil.ignore_patterns(
         ".git", ".venv*", "_build", "mutants", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis"
     )
-    return shutil.copytree(ROOT, tmp_path / "repository", ignore=ignore)
+    return lambda folder: shutil.copytree(ROOT, folder / "repository", ignore=ignore)
 
 
 @pytest.fixture
+def copy_of_repository(tmp_path, copy_into):
+    """A copy of the project's own files."""
+    return copy_into(tmp_path)
+
+
+@pytest.fixture(scope="session")
 def environment_of():
     """Return a function: the environment for a process that uses the project in another folder."""
 

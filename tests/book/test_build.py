@@ -16,6 +16,7 @@ from tools.build import home, notebooks
 
 TOC = "format: jb-book\nroot: book/intro\nparts:\n  - caption: All\n    chapters:\n"
 JUPYTER_BOOK = str(Path(sys.executable).with_name("jupyter-book"))
+ADDRESS = "https://github.com/somebody/a-fork"
 STAMP = "import time\nprint('stamp', time.time_ns())"
 MEETING = """
 from pathlib import Path
@@ -47,7 +48,22 @@ TABLES_PAGE = """# Tables
 
 @pytest.fixture
 def small_book(copy_of_repository, environment_of):
-    """Two chapters, one of which uses geometry; returns the folder and a function that builds it."""
+    return made_small(copy_of_repository, environment_of)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory, copy_into, environment_of):
+    """A small book that is built with a public address, and has a slow cell."""
+    folder, build = made_small(copy_into(tmp_path_factory.mktemp("published")), environment_of)
+    add_cell(folder / "book" / "listing.ipynb", nbformat.v4.new_code_cell(PAUSE))
+    home.write(ADDRESS, folder)
+    run = build()
+    assert run.returncode == 0, run.stderr
+    return folder
+
+
+def made_small(copy_of_repository, environment_of):
+    """Leave two chapters, one of which uses geometry; return the folder and a function that builds it."""
     for path in (copy_of_repository / "book").glob("*.ipynb"):
         path.unlink()
     shutil.rmtree(copy_of_repository / "tests" / "claims")
@@ -166,12 +182,8 @@ def built(folder):
     return {path.relative_to(html): path.read_bytes() for path in html.rglob("*") if path.is_file()}
 
 
-def test_what_a_slow_cell_prints_in_pieces_is_one_output(small_book):
-    folder, build = small_book
-    add_cell(folder / "book" / "listing.ipynb", nbformat.v4.new_code_cell(PAUSE))
-    run = build()
-    assert run.returncode == 0, run.stderr
-    assert "one line\n" in page(folder, "listing")
+def test_what_a_slow_cell_prints_in_pieces_is_one_output(published):
+    assert "one line\n" in page(published, "listing")
 
 
 def test_a_cell_that_raises_fails_the_build_and_is_shown(small_book):
@@ -183,30 +195,36 @@ def test_a_cell_that_raises_fails_the_build_and_is_shown(small_book):
     assert "the culprit" in run.stdout + run.stderr
 
 
-def test_with_a_public_address_the_page_has_a_colab_button(small_book):
-    folder, build = small_book
-    home.write("https://github.com/somebody/a-fork", folder)
-    run = build()
-    assert run.returncode == 0, run.stderr
+def test_with_a_public_address_the_page_has_a_colab_button(published):
     address = "https://colab.research.google.com/github/somebody/a-fork/blob/main/book/listing.ipynb"
-    assert address in page(folder, "listing")
-    assert "rocket button" in page(folder, "listing")
+    assert address in page(published, "listing")
+    assert "rocket button" in page(published, "listing")
 
 
-def test_the_page_for_addresses_without_one_works_under_each_of_them(small_book):
+def links_that_lead_astray(folder, root):
+    """Return the links of the page for addresses without one that do not lead into the site from its root."""
+    html = folder / "_build" / "html"
+    links = re.findall(r'\b(?:href|src|action)="([^"#]+)', (html / "404.html").read_text())
+    inside = [link for link in links if "//" not in link]
+    assert len(inside) > 20
+    assert f"{root}book/listing.html" in inside
+    there = (html / urlparse(link).path.removeprefix(root) for link in inside)
+    return [
+        link
+        for link, path in zip(inside, there, strict=True)
+        if not (link.startswith(root) and path.exists())
+    ]
+
+
+def test_the_page_for_addresses_without_one_works_under_each_of_them(published):
+    assert links_that_lead_astray(published, "/a-fork/") == []
+
+
+def test_without_a_public_address_it_works_beside_the_others(small_book):
     """Its links start at the root of the published site; without an address nobody knows that root."""
     folder, build = small_book
-    for address, root in (("", ""), ("https://github.com/somebody/a-fork", "/a-fork/")):
-        home.write(address, folder)
-        run = build()
-        assert run.returncode == 0, run.stderr
-        html = folder / "_build" / "html"
-        links = re.findall(r'\b(?:href|src|action)="([^"#]+)', (html / "404.html").read_text())
-        inside = [link for link in links if "//" not in link]
-        assert len(inside) > 20
-        assert [link for link in inside if not link.startswith(root)] == []
-        assert [link for link in inside if not (html / urlparse(link).path.removeprefix(root)).exists()] == []
-        assert f"{root}book/listing.html" in inside
+    assert build().returncode == 0
+    assert links_that_lead_astray(folder, "") == []
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
