@@ -90,7 +90,7 @@ def make(folder, *arguments, workers="1"):
 
 @pytest.fixture
 def miniature(tmp_path, root):
-    for name in ("Makefile", "pyproject.toml"):
+    for name in ("Makefile", "pyproject.toml", "biome.json"):
         shutil.copy(root / name, tmp_path)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     for folder in ("course_lib", "tests/book", "book", BUILT):
