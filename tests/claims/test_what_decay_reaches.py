@@ -266,7 +266,7 @@ def flattened(rank, folder):
 def dimensions():
     """What each of two processes wrote down."""
     with TemporaryDirectory() as folder:
-        torch.multiprocessing.spawn(flattened, (folder,), nprocs=2)
+        torch.multiprocessing.start_processes(flattened, (folder,), nprocs=2, start_method="forkserver")
         return [Path(folder, f"{rank}.txt").read_text() for rank in range(2)]
 
 
