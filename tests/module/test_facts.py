@@ -1,0 +1,397 @@
+"""What a report knows of each parameter, against numbers by hand; nothing of the caller's is touched."""
+
+import math
+import random
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim import lr_scheduler as schedules
+
+from course_lib.groups import decay_groups
+from course_lib.optimizers import SGDW, ProximalSGD
+from course_lib.report import decay_report
+from tests.planted import SGD, AdamW, Ignoring, W, found, grouped, row_of
+
+# Numbers, against those by hand.
+
+
+def test_half_lives_are_those_by_hand():
+    model = nn.Linear(2, 1)
+    report = decay_report(model, grouped(model), n_samples=1000, batch_size=48, n_steps=100)
+    weight, bias = report.rows
+    assert (weight.lr, weight.weight_decay, weight.groups, weight.optimizer) == (0.01, 0.1, ("0",), "AdamW")
+    assert weight.half_life == pytest.approx(math.log(2) / -math.log(0.999), 1e-9)
+    assert weight.time_constant == pytest.approx(1000, 1e-9)
+    assert weight.half_life_epochs == pytest.approx(weight.half_life / 21, 1e-12)
+    assert weight.time_constant_epochs == pytest.approx(1000 / 21, 1e-9)
+    assert weight.left == pytest.approx(0.999**100, 1e-12)
+    assert weight.idle == pytest.approx(0.001, 1e-9)
+    assert (weight.decays, bias.decays) == (True, False)
+    assert (bias.half_life, bias.time_constant, bias.half_life_epochs) == (None, None, None)
+    assert (bias.left, bias.idle) == (1.0, 0.0)
+
+
+def test_momentum_shortens_the_half_life():
+    model = nn.Linear(2, 1, bias=False)
+    row = row_of(model, SGD(model.parameters(), momentum=0.9), n_steps=40)
+    assert row.time_constant == pytest.approx(100, 1e-6)
+    w, v = 1.0, 0.0
+    for _ in range(40):
+        v = 0.9 * v + 0.01 * w
+        w -= 0.1 * v
+    assert row.left == pytest.approx(w, 1e-9)
+    long = row_of(model, SGD(model.parameters(), momentum=0.9), n_steps=100_000)
+    assert long.left == pytest.approx(0.99**100_000, 1e-6, abs=1e-300)
+
+
+def test_adam_without_a_gradient_moves_by_lr():
+    model = nn.Linear(2, 1, bias=False)
+    row = row_of(model, torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=1e-4), n_steps=10)
+    assert row.idle == pytest.approx(0.01, 1e-3)
+    assert (row.half_life, row.time_constant, row.left, row.decays) == (None, None, None, True)
+
+
+N, WARM = 400, 50
+SCHEDULES = {
+    "warm-up": (
+        lambda o: schedules.LambdaLR(o, lambda t: min(1.0, t / WARM)),
+        lambda t, lr: lr * min(1.0, t / WARM),
+    ),
+    "cosine": (
+        lambda o: schedules.CosineAnnealingLR(o, N),
+        lambda t, lr: lr * (1 + math.cos(math.pi * t / N)) / 2,
+    ),
+    "warm-up and cosine": (
+        lambda o: schedules.SequentialLR(
+            o,
+            [schedules.LinearLR(o, 0.1, 1.0, WARM), schedules.CosineAnnealingLR(o, N - WARM)],
+            milestones=[WARM],
+        ),
+        lambda t, lr: (
+            lr * (0.1 + 0.9 * t / WARM if t < WARM else (1 + math.cos(math.pi * (t - WARM) / (N - WARM))) / 2)
+        ),
+    ),
+    "one cycle": (
+        lambda o: schedules.OneCycleLR(
+            o, [0.01, 0.01], N, pct_start=0.25, anneal_strategy="linear", cycle_momentum=False
+        ),
+        lambda t, lr: 0.01 * np.interp(t, [0, N / 4 - 1, N - 1], [1 / 25, 1, 1 / 25e4]),
+    ),
+    "steps": (
+        lambda o: schedules.StepLR(o, 100, 0.1),
+        lambda t, lr: lr * 0.1 ** (t // 100),
+    ),
+}
+MAKERS = {
+    "AdamW": (torch.optim.AdamW, lambda lr, lam: lr * lam),
+    "SGD": (torch.optim.SGD, lambda lr, lam: lr * lam),
+    "SGDW": (partial(SGDW, momentum=0.9), lambda lr, lam: lr * lam),
+    "SGDW without lr": (partial(SGDW, decay_times_lr=False), lambda lr, lam: lam),
+    "proximal": (partial(ProximalSGD, norm=2), lambda lr, lam: 1 - 1 / (1 + lr * lam)),
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("maker", MAKERS)
+def test_what_is_left_after_a_schedule_is_the_product_by_hand(maker, schedule):
+    (make, share), (schedule, lr_at) = MAKERS[maker], SCHEDULES[schedule]
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+    groups = [{"params": [model[0].weight]}, {"params": [model[1].weight], "lr": 0.02, "weight_decay": 0.2}]
+    optimizer = make(groups, lr=0.01, weight_decay=0.1)
+    rows = decay_report(model, optimizer, n_steps=N, scheduler=schedule(optimizer)).rows
+    for row, lr, lam in zip(rows, (0.01, 0.02), (0.1, 0.2), strict=True):
+        left = math.prod(1 - share(lr_at(t, lr), lam) for t in range(N))
+        assert row.left == pytest.approx(left, 1e-9)
+
+
+def test_what_is_left_is_what_training_without_a_gradient_leaves():
+    model = nn.Linear(2, 1, bias=False).double()
+    optimizer = SGD(model.parameters(), momentum=0.9, nesterov=True)
+    scheduler = SCHEDULES["warm-up and cosine"][0](optimizer)
+    row = row_of(model, optimizer, n_steps=N, scheduler=scheduler)
+    start = model.weight.detach().clone()
+    for _ in range(N):
+        model.weight.grad = torch.zeros_like(start)
+        optimizer.step()
+        scheduler.step()
+    torch.testing.assert_close(model.weight.detach(), row.left * start, rtol=1e-9, atol=0)
+
+
+def test_a_schedule_goes_on_from_where_it_is():
+    model = nn.Linear(2, 1, bias=False)
+    optimizer = AdamW(model.parameters())
+    scheduler = SCHEDULES["cosine"][0](optimizer)
+    for _ in range(N // 2):
+        optimizer.step()
+        scheduler.step()
+    row = row_of(model, optimizer, n_steps=N // 2, scheduler=scheduler)
+    lrs = [SCHEDULES["cosine"][1](t, 0.01) for t in range(N // 2, N)]
+    assert row.left == pytest.approx(math.prod(1 - 0.1 * lr for lr in lrs), 1e-9)
+    assert row.lr == 0.01
+
+
+def test_a_schedule_that_ends_in_0_takes_the_decay_with_it():
+    model = nn.Linear(2, 1, bias=False)
+    finding = ("note", "the schedule ends in 0", W)
+    optimizer = AdamW(model.parameters())
+    scheduler = schedules.CosineAnnealingLR(optimizer, N - 1)
+    assert found(model, optimizer, n_steps=N, scheduler=scheduler) == [finding]
+    assert found(model, optimizer, n_steps=N // 2, scheduler=scheduler) == []
+    optimizer = SGDW(model.parameters(), 0.01, weight_decay=0.1, decay_times_lr=False)
+    scheduler = schedules.CosineAnnealingLR(optimizer, N - 1)
+    assert finding not in found(model, optimizer, n_steps=N, scheduler=scheduler)
+
+
+def test_the_largest_lr_of_a_schedule_counts():
+    """The first lr of this cycle is a 25th."""
+    model = nn.Linear(2, 1, bias=False)
+    optimizer = SGD(model.parameters(), lr=0.1, weight_decay=0.2)
+    scheduler = schedules.OneCycleLR(optimizer, 10.0, 20, cycle_momentum=False)
+    (finding,) = decay_report(model, optimizer, n_steps=10, scheduler=scheduler).findings
+    assert (finding.what, finding.why) == (
+        "lr times lambda is 1 or more",
+        "The largest step takes 2 of every weight, so that the sign turns.",
+    )
+    report = decay_report(model, SGD(model.parameters(), lr=10.0, weight_decay=0.1))
+    assert "so that nothing is left" in str(report)
+    report = decay_report(model, SGD(model.parameters(), lr=10.0, weight_decay=0.3))
+    assert "so that the weights grow" in str(report)
+    assert report.rows[0].half_life == 0
+
+
+def test_what_takes_no_share_has_no_half_life():
+    model = nn.Linear(2, 1, bias=False)
+    row = row_of(model, ProximalSGD(model.parameters(), lr=0.1, weight_decay=0.1), n_steps=10)
+    assert (row.decay.kind, row.half_life, row.left) == ("L1", None, None)
+    row = row_of(model, SGD(model.parameters(), weight_decay=0.0))
+    assert (row.half_life, row.left, row.decays) == (None, None, False)
+
+
+def test_a_long_schedule_of_what_has_no_formula_is_left_open():
+    model = nn.Linear(2, 1, bias=False)
+    optimizer = ProximalSGD(model.parameters(), lr=0.1, weight_decay=0.1, norm=2)
+    scheduler = schedules.LinearLR(optimizer, 1.0, 0.5, 5)
+    assert row_of(model, optimizer, n_steps=10_001, scheduler=scheduler).left is None
+    assert row_of(model, optimizer, n_steps=10_001).left == pytest.approx(1.01**-10_001, 1e-6)
+
+
+def test_groups_of_one_kind_are_told_apart_by_their_numbers():
+    model = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(3))
+    for make, kind in (
+        (torch.optim.Adam, "coupled and divided by the size of the gradient"),
+        (ProximalSGD, "L1"),
+        (partial(torch.optim.SGD, momentum=0.9), "coupled"),
+    ):
+        groups = [{"params": [layer.weight], "lr": 0.1 / 2**i} for i, layer in enumerate(model)]
+        rows = decay_report(model, make(groups, weight_decay=0.2)).rows
+        assert {row.decay.kind for row in rows} == {kind}
+        assert [row.decay.lr for row in rows] == [0.1, 0.05, 0.025]
+        if kind != "coupled and divided by the size of the gradient":
+            assert [row.decay.rate for row in rows] == pytest.approx([0.02, 0.01, 0.005], 1e-9)
+
+
+def test_a_decay_of_its_making_is_measured_in_every_group():
+    class Made(Ignoring):
+        @torch.no_grad()
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.mul_(1 - 0.5 * group["lr"])
+
+    model = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(2))
+    groups = [{"params": [layer.weight], "lr": 0.1 / 2**i} for i, layer in enumerate(model)]
+    rows = decay_report(model, Made(groups, lr=0.1), n_steps=10).rows
+    assert [row.decay.rate for row in rows] == pytest.approx([0.05, 0.025], 1e-9)
+    assert [row.left for row in rows] == pytest.approx([0.95**10, 0.975**10], 1e-9)
+
+
+def test_an_optimizer_may_have_no_lr():
+    class Keyless(torch.optim.Optimizer):
+        def __init__(self, params):
+            super().__init__(params, {"weight_decay": 0.1})
+
+        @torch.no_grad()
+        def step(self, closure=None):
+            for p in self.param_groups[0]["params"]:
+                p.mul_(1 - self.param_groups[0]["weight_decay"])
+
+    model = nn.Linear(2, 1, bias=False)
+    report = decay_report(model, Keyless(model.parameters()), n_steps=3)
+    (row,) = report.rows
+    assert (row.lr, row.decay.kind, row.left) == (None, "decoupled without lr", pytest.approx(0.9**3, 1e-9))
+    assert report.table().rows[0][4] == "-"
+
+
+# Normalizations, by experiment.
+
+
+class Invariant(nn.Module):
+    """Of its weights, the first two are seen by a normalization alone; the last is of no use."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.before = nn.Linear(4, 4, bias=False)
+        self.norm = norm
+        self.after, self.unused = nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)
+
+    def forward(self, x):
+        return {"logits": [self.after(self.norm(self.before(x)))], "rows": len(x)}
+
+
+NORMS = {
+    "BatchNorm": lambda: nn.BatchNorm1d(4, affine=False),
+    "LayerNorm": lambda: nn.LayerNorm(4, elementwise_affine=False),
+    "RMSNorm": lambda: nn.RMSNorm(4, elementwise_affine=False),
+    "nothing": nn.Tanh,
+}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("norm", NORMS)
+def test_weights_in_front_of_a_normalization_are_found_by_experiment(norm, training):
+    torch.manual_seed(0)
+    model = Invariant(NORMS[norm]()).train(training)
+    expected = [] if norm == "nothing" else [("note", "scale-invariant", ("before.weight",))]
+    for inputs in (torch.randn(8, 4), (torch.randn(8, 4),), {"x": torch.randn(8, 4)}):
+        assert found(model, AdamW(model.parameters()), inputs=inputs) == expected
+
+
+def test_each_channel_in_front_of_a_normalization_counts():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 3, bias=False), nn.InstanceNorm2d(3), nn.Conv2d(3, 2, 2, bias=False)
+    )
+    expected = [("note", "scale-invariant", ("0.weight",))]
+    assert found(model, AdamW(model.parameters()), inputs=torch.randn(2, 1, 6, 6)) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "match"),
+    [
+        (
+            nn.Linear(2, 1),
+            torch.ones(3, 5),
+            r"^inputs: model\(inputs\): mat1 and mat2 shapes cannot be multipl",
+        ),
+        (nn.Linear(2, 1), "text", r"^inputs: model\(inputs\): "),
+        (
+            nn.Linear(2, 1, device="meta"),
+            torch.ones(3, 2),
+            "^inputs need a model with values, and it has para",
+        ),
+    ],
+)
+def test_inputs_that_a_model_does_not_take_are_refused(model, inputs, match):
+    with pytest.raises((ValueError, TypeError), match=match):
+        decay_report(model, AdamW(model.parameters()), inputs=inputs)
+
+
+def test_an_output_without_numbers_is_refused():
+    class Words(nn.Linear):
+        def forward(self, x):
+            return "word"
+
+    model = Words(2, 1)
+    with pytest.raises(ValueError, match=r"^inputs must give an output with floating numbers, got str$"):
+        decay_report(model, AdamW(model.parameters()), inputs=torch.ones(1, 2))
+
+
+# Nothing of the caller's is touched.
+
+
+def everything(model, optimizer, scheduler):
+    """Return all that a report must leave alone, as bytes and objects that can be compared."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return {
+        "values": [(id(t), t._version, t.detach().numpy().tobytes()) for t in tensors],
+        "gradients": [None if t.grad is None else (id(t.grad), t.grad.numpy().tobytes()) for t in tensors],
+        "modes": [module.training for module in model.modules()],
+        "needs": [t.requires_grad for t in tensors],
+        "state": repr(optimizer.state_dict()),
+        "defaults": repr(optimizer.defaults),
+        "groups": [
+            (id(group), list(group), list(map(id, group["params"]))) for group in optimizer.param_groups
+        ],
+        "scheduler": repr(scheduler.state_dict()),
+        "generators": [torch.get_rng_state().tolist(), repr(np.random.get_state()), random.getstate()],
+        "dtype": torch.get_default_dtype(),
+        "gradients on": torch.is_grad_enabled(),
+    }
+
+
+class Drawing(nn.Sequential):
+    """It draws numbers when it computes, and stops where it is told to."""
+
+    fails = False
+
+    def forward(self, x):
+        random.random()
+        if self.fails:
+            raise RuntimeError("stop")
+        return super().forward(x + torch.rand(()) + np.random.rand())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_nothing_of_the_callers_is_touched(training, fails):
+    torch.manual_seed(0)
+    model = Drawing(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 2)).train(training)
+    model[2].train(not training)
+    optimizer = AdamW(decay_groups(model, 0.1))
+    scheduler = schedules.OneCycleLR(optimizer, 0.1, 50)
+    for _ in range(3):
+        model(torch.randn(8, 4)).sum().backward()
+        optimizer.step()
+        scheduler.step()
+    hooked, inputs = [], torch.randn(8, 4)
+    optimizer.register_step_pre_hook(lambda *_: hooked.append(1))
+    before = everything(model, optimizer, scheduler)
+    model.fails = fails
+    settings = {"n_samples": 9, "batch_size": 2, "n_steps": 20, "scheduler": scheduler, "inputs": inputs}
+    if fails:
+        with pytest.raises(ValueError, match=r"^inputs: model\(inputs\): stop$"):
+            decay_report(model, optimizer, **settings)
+    else:
+        assert decay_report(model, optimizer, **settings).rows[0].marks == ("scale-invariant",)
+    after = everything(model, optimizer, scheduler)
+    assert {name for name in after if after[name] != before[name]} == set()
+    assert not hooked
+
+
+def test_a_scheduler_that_fails_leaves_all_as_it_was():
+    model = nn.Linear(2, 1)
+    optimizer = AdamW(model.parameters())
+    scheduler = schedules.LambdaLR(optimizer, lambda step: 1 / (3 - step))
+    before = everything(model, optimizer, scheduler)
+    with pytest.raises(ValueError, match=r"^scheduler: LambdaLR: division by zero$"):
+        decay_report(model, optimizer, n_steps=5, scheduler=scheduler)
+    assert everything(model, optimizer, scheduler) == before
+
+
+def test_an_lr_that_is_a_tensor_stays_what_it_is():
+    model = nn.Linear(2, 1, bias=False)
+    lr = torch.tensor(0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.1)
+    scheduler = schedules.StepLR(optimizer, 1, 0.5)
+    row = row_of(model, optimizer, n_steps=3, scheduler=scheduler)
+    assert row.left == pytest.approx(math.prod(1 - 0.001 / 2**t for t in range(3)), 1e-6)
+    assert optimizer.param_groups[0]["lr"] is lr
+    assert lr.item() == pytest.approx(0.01)
+
+
+def test_a_billion_parameters_on_the_meta_device_take_seconds_and_no_memory():
+    with torch.device("meta"):
+        layers = [nn.TransformerEncoderLayer(2048, 16, 8192) for _ in range(20)]
+        model = nn.Sequential(nn.Embedding(50_000, 2048), *layers)
+    optimizer = grouped(model)
+    began = time.perf_counter()
+    scheduler = schedules.CosineAnnealingLR(optimizer, 20_000)
+    report = decay_report(model, optimizer, n_steps=20_000, scheduler=scheduler)
+    assert time.perf_counter() - began < 10
+    assert sum(math.prod(row.shape) for row in report.rows) > 1e9
+    assert {finding.severity for finding in report.findings} == {"note"}
+    assert all(p.is_meta for p in model.parameters())

@@ -1,0 +1,87 @@
+"""What a report finds in models with planted faults, and that it invents nothing."""
+
+from functools import partial
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.tensor import DTensor, Replicate, init_device_mesh
+
+from course_lib import _findings
+from course_lib.groups import decay_groups
+from course_lib.optimizers import SGDW
+from course_lib.report import decay_report
+from tests.planted import CLEAN, FAULTS, SGD, AdamW, W, found, grouped, linear, planted, ungrouped
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_found_and_nothing_else(name):
+    assert [(f.severity, f.what, f.parameters) for f in planted(name).findings] == FAULTS[name][1]
+
+
+def test_a_sharded_parameter_is_told():
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        mesh, model = init_device_mesh("cpu", (1,)), linear()
+        model.weight = nn.Parameter(DTensor.from_local(torch.ones(4, 4), mesh, [Replicate()]))
+        assert found(*ungrouped(model)) == [("note", "sharded", W)]
+    finally:
+        dist.destroy_process_group()
+
+
+def test_every_rule_has_a_model_with_its_fault():
+    """Schedules and normalizations have tests of their own."""
+    rows = [planted(name).rows for name in FAULTS]
+    used = {rule.__name__ for rule in _findings.RULES if any(list(rule(each)) for each in rows)}
+    others = {"ends_in_zero", "scale_invariant"}
+    assert used | others == {rule.__name__ for rule in _findings.RULES}
+
+
+@pytest.mark.parametrize("make", [AdamW, SGD, partial(SGD, momentum=0.9), partial(SGDW, lr=0.1)])
+@pytest.mark.parametrize("name", CLEAN)
+def test_nothing_is_found_in_a_clean_model(name, make):
+    model = CLEAN[name]()
+    found = decay_report(model, grouped(model, make), n_samples=10, batch_size=3, n_steps=5)
+    assert found.findings == ()
+    assert str(found).endswith("\n\nNothing to look at.")
+
+
+def test_two_optimizers_that_share_a_model_are_clean():
+    model = nn.Sequential(
+        nn.Linear(4, 4, bias=False), nn.Embedding(3, 4).requires_grad_(False), nn.Linear(4, 4)
+    )
+    optimizers = [
+        torch.optim.Muon([model[0].weight], lr=0.1, weight_decay=0.2),
+        AdamW(decay_groups(model[2], 0.1)),
+    ]
+    report = decay_report(model, optimizers)
+    assert report.findings == ()
+    assert [row.groups for row in report.rows] == [("0.0",), (), ("1.0",), ("1.1",)]
+
+
+def test_a_frozen_part_outside_the_optimizer_is_clean():
+    model = nn.Sequential(nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 1))
+    assert found(model, grouped(model)) == []
+
+
+def test_the_book_shows_what_a_finding_says_it_shows(root):
+    import nbformat
+
+    titles = {
+        nbformat.read(path, 4).cells[0].source.splitlines()[0].removeprefix("# ")
+        for path in (root / "book").glob("*.ipynb")
+    }
+    chapters = {value for name, value in vars(_findings).items() if name.isupper() and isinstance(value, str)}
+    assert chapters <= titles
+    for name in FAULTS:
+        for finding in planted(name).findings:
+            assert finding.where in chapters
+            assert finding.severity in _findings.SEVERITIES
+            assert all((finding.what, finding.why, finding.fix, finding.parameters))
+
+
+def test_findings_come_worst_first():
+    model = nn.Sequential(nn.Embedding(3, 2), nn.Linear(2, 1), nn.Linear(2, 1))
+    optimizer = AdamW([*model[0].parameters(), *model[1].parameters()])
+    assert [severity for severity, *_ in found(model, optimizer)] == ["error", "warning", "note"]
