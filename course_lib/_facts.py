@@ -27,6 +27,8 @@ from course_lib.probe import Decay, _Verdict
 SHARES = ("coupled", "decoupled times lr", "decoupled without lr")  # kinds that take a share, at any gradient
 OF_SCHEDULES = {"params", "param_names", "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum"}
 FLAGS = {"foreach": None, "fused": None, "capturable": False, "differentiable": False}
+MOMENTA = {"momentum", "betas"}
+CYCLED = {"weight_decay"} | MOMENTA
 STEPS_TO_RUN = 10_000  # of all groups, where there is no formula
 
 
@@ -81,6 +83,7 @@ class Group:
     settings: dict[str, Any]
     lr: float | None
     lrs: NDArray[np.float64] | None  # of n_steps
+    cycled: list[dict[str, Any]]  # what else a schedule changes, in the first of them
     n_steps: int | None
     verdicts: dict[Any, Decay]  # of all groups
     steps_to_run: int
@@ -128,7 +131,7 @@ class Group:
             with torch.device("cpu"), torch.enable_grad(), same_random_numbers():
                 table = nn.Parameter(torch.ones(2, 4, dtype=torch.float64))
                 optimizer = self.make([table])
-                table.grad = torch.sparse_coo_tensor(torch.tensor([[0]]), torch.ones(1, 4).double(), (2, 4))
+                table.grad = torch.tensor([[1.0] * 4, [0.0] * 4], dtype=torch.float64).to_sparse(1)
                 optimizer.step()
         except Exception as error:
             return f"{type(self.optimizer).__name__}: {error}"
@@ -164,12 +167,15 @@ class Group:
         """Return what share of a weight is left after all steps, if no gradient comes."""
         if self.n_steps is None or decay.kind not in SHARES or decay.rate is None or decay.long_run is None:
             return None
-        linear = self._is_linear(decay, ndim)
+        changed = {name for each in self.cycled for name in each if each[name] != self.settings.get(name)}
+        linear = self._is_linear(decay, ndim) and not changed & (
+            CYCLED if decay.momentum else {"weight_decay"}
+        )
         if self.n_steps <= self.steps_to_run and (decay.momentum or not linear):
             return self._run(ndim)
-        if self.lrs is None or not (decay.scheduled and self.lr):
+        if self.lrs is None or (linear and not decay.scheduled):
             return float((1 - decay.long_run) ** self.n_steps)
-        return float(np.prod(1 - decay.long_run * self.lrs / self.lr)) if linear else None
+        return float(np.prod(1 - decay.long_run * self.lrs / (self.lr or 1.0))) if linear else None
 
     def _is_linear(self, decay: Decay, ndim: int) -> bool:
         """Return whether half the lr takes exactly half."""
@@ -186,6 +192,8 @@ class Group:
             for step in range(self.n_steps or 0):
                 if self.lrs is not None:
                     set_in_groups(optimizer, {"lr": float(self.lrs[step])})
+                    for group in optimizer.param_groups:
+                        group.update(self.cycled[step])
                 parameter.grad = torch.zeros_like(parameter)
                 optimizer.step()
         return float(parameter.detach().reshape(()))
@@ -206,7 +214,7 @@ def groups_of(
     verdicts: dict[Any, Decay] = {}
     for number, optimizer in enumerate(optimizers):
         mine = [scheduler for scheduler in schedulers if scheduler.optimizer is optimizer]
-        path = lr_path(optimizer, mine[0], n_steps) if mine and n_steps is not None else None
+        path = schedule(optimizer, mine, n_steps) if mine and n_steps is not None else None
         for index, group in enumerate(optimizer.param_groups):
             for name in ("lr", "weight_decay"):
                 _check_number(group, name)
@@ -215,8 +223,8 @@ def groups_of(
             settings |= {flag: value for flag, value in FLAGS.items() if flag in settings}
             settings |= {"lr": lr} if lr is not None else {}
             name = f"{number}.{index}" if len(optimizers) > 1 else str(index)
-            lrs = path[:, index] if path is not None else None
-            known = Group(name, optimizer, settings, lr, lrs, n_steps, verdicts, steps_to_run)
+            lrs, cycled = (path[0][:, index], [step[index] for step in path[1]]) if path else (None, [])
+            known = Group(name, optimizer, settings, lr, lrs, cycled, n_steps, verdicts, steps_to_run)
             found.append((known, list(group["params"]), group.get("param_names")))
     return found
 
@@ -238,28 +246,27 @@ def base_lr(group: dict[str, Any]) -> float | None:
     return None
 
 
-def lr_path(optimizer: Optimizer, scheduler: LRScheduler, n_steps: int) -> NDArray[np.float64]:
-    """Return the lr of every group in each of the next steps, by copies of both."""
+def schedule(
+    optimizer: Optimizer, schedulers: Sequence[LRScheduler], n_steps: int
+) -> tuple[NDArray[np.float64], list[list[dict[str, Any]]]]:
+    """Return the lr of every group in the next steps, and what else changes in the first, by copies."""
     stand = Optimizer.__new__(Optimizer)
-    stand.__dict__.update(copy.copy(optimizer.__dict__))
-    groups = [
-        {name: _copied(value) for name, value in g.items() if name != "params"}
-        for g in optimizer.param_groups
-    ]
+    groups = [{name: _copied(value) for name, value in g.items()} for g in optimizer.param_groups]
     idle: Any = lambda closure=None: None  # noqa: E731
     idle._wrapped_by_lr_sched = True
-    stand.__dict__ |= {
-        "param_groups": [{**g, "params": []} for g in groups],
-        "step": idle,
-        "_opt_called": True,
-    }
-    with _arguments.within(f"scheduler: {type(scheduler).__name__}"):
-        following = copy.deepcopy(scheduler, {id(optimizer): stand})
-        path = np.empty((n_steps, len(groups)))
+    own = {"param_groups": [{**group, "params": []} for group in groups], "step": idle, "_opt_called": True}
+    stand.__dict__ |= copy.copy(optimizer.__dict__) | own
+    names = ", ".join(type(scheduler).__name__ for scheduler in schedulers)
+    lrs, cycled = np.empty((n_steps, len(groups))), []
+    with _arguments.within(f"scheduler: {names}"):
+        following = [copy.deepcopy(scheduler, {id(optimizer): stand}) for scheduler in schedulers]
         for step in range(n_steps):
-            path[step] = [number_in(group, "lr") or 0.0 for group in stand.param_groups]
-            following.step()
-    return path
+            lrs[step] = [number_in(group, "lr") or 0.0 for group in stand.param_groups]
+            if step < STEPS_TO_RUN:
+                cycled.append([{n: g[n] for n in CYCLED if n in g} for g in stand.param_groups])
+            for scheduler in following:
+                scheduler.step()
+    return lrs, cycled
 
 
 def rows_of(

@@ -135,8 +135,7 @@ class Report:
 
 def _line(rows: Sequence[Row]) -> dict[str, object]:
     """Return the line of the table that stands for like parameters."""
-    row, decay = rows[0], rows[0].decay
-    kind = SHORT.get(decay.kind, decay.kind) if decay else "unknown" if row.problem else "-"
+    row = rows[0]
     return {
         "parameters": row.names[0],
         "n": len(rows),
@@ -144,11 +143,21 @@ def _line(rows: Sequence[Row]) -> dict[str, object]:
         "group": "+".join(row.groups) or "none",
         "lr": row.lr,
         "lambda": row.weight_decay,
-        "decay": kind if row.decays or not decay else "none" if row.trainable else "frozen",
+        "decay": _kind(row),
         "half-life": row.half_life if row.decays else None,
         "epochs": row.half_life_epochs if row.decays else None,
         "left": row.left if row.decays else None,
     }
+
+
+def _kind(row: Row) -> str:
+    """Return in a word what happens to a parameter."""
+    if row.decay is None:
+        return "unknown" if row.problem else "-"
+    if row.in_decay and not row.decays:
+        return "frozen"
+    kind = row.decay.kind if row.decays or row.decay.kind == "not a decay" else "none"
+    return SHORT.get(kind, kind)
 
 
 def _count(number: int) -> str:

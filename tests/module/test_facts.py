@@ -108,17 +108,50 @@ def test_what_is_left_after_a_schedule_is_the_product_by_hand(maker, schedule):
         assert row.left == pytest.approx(left, 1e-9)
 
 
-def test_what_is_left_is_what_training_without_a_gradient_leaves():
+MORE_SCHEDULES = {
+    "warm-up and cosine": SCHEDULES["warm-up and cosine"][0],
+    "a cycle of lr and momentum": lambda o: schedules.OneCycleLR(o, 0.05, N + 1),
+    "restarts": lambda o: schedules.CosineAnnealingWarmRestarts(o, 30),
+    "triangles": lambda o: schedules.CyclicLR(o, 0.01, 0.05, step_size_up=20),
+    "a chain": lambda o: schedules.ChainedScheduler(
+        [schedules.ConstantLR(o), schedules.ExponentialLR(o, 0.99)]
+    ),
+    "two": lambda o: [schedules.StepLR(o, 50, 0.5), schedules.ConstantLR(o)],
+}
+
+
+@pytest.mark.parametrize("name", MORE_SCHEDULES)
+def test_what_is_left_is_what_training_without_a_gradient_leaves(name):
     model = nn.Linear(2, 1, bias=False).double()
-    optimizer = SGD(model.parameters(), momentum=0.9, nesterov=True)
-    scheduler = SCHEDULES["warm-up and cosine"][0](optimizer)
+    optimizer = SGD(model.parameters(), momentum=0.8, nesterov=True)
+    scheduler = MORE_SCHEDULES[name](optimizer)
     row = row_of(model, optimizer, n_steps=N, scheduler=scheduler)
     start = model.weight.detach().clone()
     for _ in range(N):
         model.weight.grad = torch.zeros_like(start)
         optimizer.step()
-        scheduler.step()
+        for each in scheduler if isinstance(scheduler, list) else [scheduler]:
+            each.step()
     torch.testing.assert_close(model.weight.detach(), row.left * start, rtol=1e-9, atol=0)
+
+
+def test_a_cycle_of_momentum_leaves_a_decoupled_decay_alone():
+    model = nn.Linear(2, 1, bias=False)
+    for make, n_steps in ((torch.optim.AdamW, 12_000), (partial(SGDW, momentum=0.9), N)):
+        optimizer = make(model.parameters(), lr=0.01, weight_decay=0.1)
+        scheduler = schedules.OneCycleLR(optimizer, 0.01, n_steps, pct_start=0.5, anneal_strategy="linear")
+        row = row_of(model, optimizer, n_steps=n_steps, scheduler=scheduler)
+        lrs = np.interp(range(n_steps), [0, n_steps / 2 - 1, n_steps - 1], [0.0004, 0.01, 0.0004e-4])
+        assert row.left == pytest.approx(np.prod(1 - 0.1 * lrs), 1e-9)
+
+
+def test_a_long_cycle_of_a_momentum_that_sees_the_decay_is_left_open():
+    model = nn.Linear(2, 1, bias=False)
+    optimizer = SGD(model.parameters(), momentum=0.9)
+    scheduler = schedules.OneCycleLR(optimizer, 0.05, 10_001)
+    assert row_of(model, optimizer, n_steps=10_001, scheduler=scheduler).left is None
+    scheduler = schedules.CosineAnnealingLR(optimizer, 10_001)
+    assert row_of(model, optimizer, n_steps=10_001, scheduler=scheduler).left is not None
 
 
 def test_a_schedule_goes_on_from_where_it_is():
@@ -151,7 +184,9 @@ def test_the_largest_lr_of_a_schedule_counts():
     model = nn.Linear(2, 1, bias=False)
     optimizer = SGD(model.parameters(), lr=0.1, weight_decay=0.2)
     scheduler = schedules.OneCycleLR(optimizer, 10.0, 20, cycle_momentum=False)
-    (finding,) = decay_report(model, optimizer, n_steps=10, scheduler=scheduler).findings
+    report = decay_report(model, optimizer, n_steps=10, scheduler=scheduler)
+    assert (report.rows[0].lr, optimizer.param_groups[0]["lr"]) == (10.0, 0.4)
+    (finding,) = report.findings
     assert (finding.what, finding.why) == (
         "lr times lambda is 1 or more",
         "The largest step takes 2 of every weight, so that the sign turns.",

@@ -64,7 +64,8 @@ def test_numbers_are_counted_in_words_of_the_field(count, text):
 @pytest.mark.parametrize(
     ("name", "decay", "group"),
     [("a bias", "decoupled", "0"), ("lost", "-", "none"), ("two optimizers", "decoupled", "0.0+1.0"),
-     ("frozen with None", "frozen", "0"), ("ignored", "none", "0"), ("unmakeable", "unknown", "0"),
+     ("frozen with None", "frozen", "0"), ("ignored", "none", "0"),
+("growing", "not a decay", "0"), ("unmakeable", "unknown", "0"),
      ("Adam", "divided", "0"), ("without lr", "without lr", "0")],
 )  # fmt: skip
 def test_the_table_names_the_decay_and_the_group(name, decay, group):
