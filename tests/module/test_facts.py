@@ -185,7 +185,7 @@ def test_the_largest_lr_of_a_schedule_counts():
     optimizer = SGD(model.parameters(), lr=0.1, weight_decay=0.2)
     scheduler = schedules.OneCycleLR(optimizer, 10.0, 20, cycle_momentum=False)
     report = decay_report(model, optimizer, n_steps=10, scheduler=scheduler)
-    assert (report.rows[0].lr, optimizer.param_groups[0]["lr"]) == (10.0, 0.4)
+    assert (report.rows[0].lr, optimizer.param_groups[0]["lr"]) == (10.0, pytest.approx(0.4))
     (finding,) = report.findings
     assert (finding.what, finding.why) == (
         "lr times lambda is 1 or more",
