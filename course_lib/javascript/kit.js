@@ -4,6 +4,7 @@
 //     name: "boundary", title: "Boundary lab",
 //     controls: [slider(...), flag(...), choice(...)],
 //     plots: [{ label, width, height, x: [0, 4], y: [0, 3], logx: false, names: ["x", "y"] }],
+//       // or a function of the settings that returns such: for axes that change, and hold no handles
 //     *run(settings, data) { ... },          // the work; yields what is known so far, after some milliseconds
 //     draw(settings, found, plots, data) {}, // into plots, each of which is empty
 //     facts(settings, found, data) {},       // [[what, text, look?], ...], which the page shows as a list
@@ -302,7 +303,9 @@ function open(lab, root) {
   const { settings: defaults, data } = JSON.parse(root.dataset.given);
   const settings = { ...defaults };
   const onSite = Boolean(root.closest(".bd-article")); // elsewhere an address leads nowhere
-  const plots = (lab.plots ?? []).map((plot, i) => makePlot(`${lab.name}-plot-${i}`, plot));
+  const planned = (plot) => (typeof plot === "function" ? plot(settings) : plot);
+  const made = (plot, i) => makePlot(`${lab.name}-plot-${i}`, planned(plot));
+  const plots = (lab.plots ?? []).map(made);
   const facts = element("dl", { class: "lab-facts" });
   const said = element("p", { class: "lab-said", role: "status" });
   const rows = {};
@@ -344,7 +347,12 @@ function open(lab, root) {
   }
 
   function draw() {
-    for (const plot of plots) plot.inner.replaceChildren();
+    for (const [i, plot] of plots.entries()) {
+      plot.inner.replaceChildren();
+      if (typeof lab.plots[i] !== "function") continue;
+      plots[i] = made(lab.plots[i], i);
+      plot.picture.replaceWith(plots[i].picture);
+    }
     lab.draw?.(settings, job.found, plots, data, changed);
     const told = lab.facts(settings, job.found, data);
     facts.replaceChildren(...told.map(fact));
