@@ -17,7 +17,7 @@ const control = (name) => lab.controls.find((control) => control.name === name);
 """
 
 # The page on which each lab stands, and the settings that its controls are moved to there.
-PLACES = {"boundary": "book/perceptron_boundary"}
+PLACES = {"boundary": "book/perceptron_boundary", "clock": "book/lambda_and_batch_size"}
 MOVES = {
     "boundary": [
         {"weight_decay": decay, "penalty": penalty, "decay_bias": bias, "n_steps": steps}
@@ -25,6 +25,40 @@ MOVES = {
         for penalty in ("L2", "L1")
         for bias in (True, False)
         for steps in (1, 10, 100, 300)
+    ],
+    "clock": [
+        {
+            "optimizer": optimizer,
+            "schedule": schedule,
+            "lr": lr,
+            "weight_decay": decay,
+            "batch_size": rows,
+            "n_epochs": epochs,
+            "k": k,
+            "lr_times": lr_times,
+            "weight_decay_times": decay_times,
+        }
+        for schedule, rows, epochs in (
+            ("constant", 16, 5),
+            ("cosine", 32, 8),
+            ("linear", 64, 20),
+            ("warm-up, cosine", 8, 2),
+        )
+        for optimizer, lr, decay, k, lr_times, decay_times in (
+            ("SGD", 0.02, 0.1, 8, "k", "1"),
+            ("SGD", 0.1, 0.05, 4, "k", "k"),
+            ("SGD", 0.5, 0.012, 64, "sqrt k", "sqrt k"),
+            ("SGD", 0.6, 1, 4, "k", "1"),
+            ("SGD", 1e-5, 0.0005, 16, "1", "k"),
+            ("AdamW", 0.001, 0.01, 8, "1", "1"),
+            ("AdamW", 0.02, 0.1, 8, "1", "k"),
+            ("AdamW", 0.03, 0.2, 16, "sqrt k", "sqrt k"),
+            ("AdamW", 1, 0.8, 64, "k", "k"),
+            ("AdamW", 0.1, 0, 4, "k", "k"),
+            ("without lr", 0.5, 0.003, 4, "k", "1"),
+            ("without lr", 0.02, 0.0005, 32, "1", "k"),
+            ("without lr", 0.001, 1, 2, "1", "k"),
+        )
     ],
 }
 

@@ -118,6 +118,7 @@ VALID = {
         "n_steps": 3,
         "X": [[3.0, 2.0], [1.0, 1.0]],
     },
+    "labs.clock": lambda: {"n_samples": 200, "n_epochs": 2, "schedule": "cosine", "weight_decay_times": "k"},
     "landscape.filter_directions": lambda: {"model": nn.Linear(2, 1), "seed": 1},
     "metrics.compare": lambda: {"a": X.clone(), "b": X + 0.5},
     "metrics.mape": lambda: {

@@ -31,6 +31,7 @@ NO_ORACLE = {
     "data.two_points",
     "distributed.data_parallel",
     "labs.boundary",
+    "labs.clock",
     "parity.grid",
     "parity.parity",
     "plotting.arrows",
