@@ -272,13 +272,12 @@ def clock(
     paths = {f"batch of {run['batch_size']}": _fade(run) for run in runs}
     concept = "L2" if optimizer == "SGD" else "decoupled decay"
     _, axes = panels(2, sharex=True)
-    for ax, column, title in zip(axes, (1, 2), ("A weight in float64", "A weight in bfloat16"), strict=True):
+    for ax, column, dtype in zip(axes, (1, 2), ("float64", "bfloat16"), strict=True):
         curves(
-            {name: (path[:, 0], path[:, column]) for name, path in paths.items()},
+            {f"{name}, {dtype}": (path[:, 0], path[:, column]) for name, path in paths.items()},
             xlabel="epoch",
             ylabel="share left",
             concept=concept,
-            title=title,
             ax=ax,
         )
     names = ("the batch", "the larger batch")

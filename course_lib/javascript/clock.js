@@ -94,7 +94,8 @@ function* fadeBoth(settings) {
 /** Steps or epochs, where there are any. */
 function amount(x) {
   if (!(Number.isFinite(x) && x >= 0)) return "none";
-  return x < 1000 ? plain(x) : counted(plain(x));
+  const text = String(Number(x.toPrecision(3)));
+  return x < 1000 ? text : counted(text);
 }
 
 const left = (weight) => (Math.abs(weight) <= BOUND ? minus(plain(weight)) : "diverges");
@@ -148,7 +149,7 @@ define({
       const look = looks[one.optimizer][i];
       const line = (column) => path.map((row) => [row[0] / stepsPerEpoch(one), row[column]]);
       exact.line(line(1), look);
-      kept.line(line(1), look, { style: "stroke-width: 1; opacity: .4" });
+      kept.line(line(1), look, { "stroke-opacity": 0.35 });
       kept.line(line(2), look);
     });
   },

@@ -159,3 +159,23 @@ def test_a_point_is_dragged_by_the_mouse(browser, address):
         assert told == bench.expected({"X": [[3, 2], [2, 3]]})
         assert told["angle of the bisector"] == told["angle of the widest margin"]
         assert visit.errors == []
+
+
+def test_axes_follow_the_setting(browser, address):
+    with Visit(browser, address) as visit:
+        bench = Bench(visit.open(f"{PLACES['clock']}.html"), "clock")
+        ticks = """root => [...root.querySelectorAll("svg .tick")].map(tick => tick.textContent)"""
+        for setting, last_epoch, least in (
+            ({}, "20", "0"),
+            ({"n_epochs": 100}, "100", "0"),
+            ({"lr": 1, "weight_decay": 1, "lr_times": "k"}, "100", "\N{MINUS SIGN}1"),
+        ):
+            for control, value in setting.items():
+                bench.move(control, value)
+            bench.facts()
+            shown = bench.root.evaluate(ticks)
+            assert last_epoch in shown
+            assert least in shown
+            assert shown.count("0") >= 4
+            assert ("100" in shown) == (last_epoch == "100")
+            assert ("\N{MINUS SIGN}1" in shown) == (least != "0")

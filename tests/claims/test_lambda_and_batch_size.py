@@ -348,6 +348,22 @@ def test_adamw_clock():
     assert left(8 * 16, 0.02, LAM) > 0.9
 
 
+@refuted_by(torch.optim.AdamW, weight_decay=times(1.02))
+@refuted_by(torch.optim.AdamW, weight_decay=times(0.97))
+def test_bfloat16_still():
+    """A step of AdamW with lr times lambda of 1/512 moves no bfloat16 weight that has no gradient; 1/500 moves some."""
+    bits = torch.arange(-(2**15), 2**15).to(torch.int16).view(torch.bfloat16)
+    every = bits[bits.isfinite()]
+    assert len(every) == 2 * 255 * 128
+
+    def moved(rate):
+        adamw = partial(torch.optim.AdamW, lr=2**-3, weight_decay=2**3 * rate)
+        return (coast(adamw, every)[0] != every).sum()
+
+    assert moved(1 / 512) == 0
+    assert moved(1 / 500) > 0
+
+
 LR_TIMES_8, LAM_TIMES_8 = (8, 1, {}), (1, 8, {})
 ROOTS = [(8**0.5, 8**0.5, {}), (8**0.5, 8**0.5, {"betas": (1 - 8 * 0.1, 1 - 8 * 0.001)})]
 OTHERS = [LAM_TIMES_8, LR_TIMES_8, (8**0.5, 1, {}), (1, 1, {})]

@@ -319,12 +319,12 @@ def test_bfloat16_in_javascript_is_that_of_torch():
     assert script("clock")("[bfloat16(3.4e38), bfloat16(-3.4e38)].map(String)") == ["Infinity", "-Infinity"]
 
 
-def plain(number):
-    """Return a number with four digits as JavaScript writes it; of two, the one further from zero."""
+def plain(number, digits=4):
+    """Return a number with so many digits as JavaScript writes it; of two, the one further from zero."""
     if number == 0:
         return "0"
     exact = Decimal(number)
-    rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - 3), ROUND_HALF_UP).normalize()
+    rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() + 1 - digits), ROUND_HALF_UP).normalize()
     if rounded.adjusted() >= -6:
         return f"{rounded:f}"
     mantissa, exponent = f"{rounded:e}".split("e")
@@ -334,7 +334,8 @@ def plain(number):
 def amount(number):
     if not 0 <= number < math.inf:
         return "none"
-    return plain(number) if number < 1000 else counted(int(plain(number)))
+    text = plain(number, digits=3)
+    return text if number < 1000 else counted(int(text))
 
 
 def told_of_a_clock(lab):
