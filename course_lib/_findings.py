@@ -20,8 +20,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 BOUNDARY = "Why does the boundary drift?"
 BATCH = "Why does my scratch code disagree with PyTorch?"
 STEPS = "One lambda, five different steps"
-LANDSCAPE = "What does the optimizer see?"
-EQUAL = 'How equal is "the same"?'
+REACH = "What does decay reach in your model?"
 
 
 @dataclass(frozen=True)
@@ -200,7 +199,7 @@ def decayed_scale(rows: Sequence[Row]) -> Iterator[Finding]:
     scales = [row for row in rows if row.decays and _is_scale(row)]
     for same in _by(scales, lambda row: (row.optimizer, row.lr, row.weight_decay)):
         why = "Its value is meant, and zero is no natural place for it; a decay turns it down for ever."
-        yield from _about(same, "warning", "decayed temperature or scale", why, STEPS, _groups(same[0]))
+        yield from _about(same, "warning", "decayed temperature or scale", why, REACH, _groups(same[0]))
 
 
 @rule
@@ -229,7 +228,7 @@ def frozen(rows: Sequence[Row]) -> Iterator[Finding]:
         "warning",
         "frozen, and decays on",
         "requires_grad is False, but .grad still holds a tensor, and an optimizer looks at nothing else.",
-        STEPS,
+        REACH,
         "optimizer.zero_grad(set_to_none=True)",
     )
     yield from _about(
@@ -237,7 +236,7 @@ def frozen(rows: Sequence[Row]) -> Iterator[Finding]:
         "note",
         "frozen, and does not decay",
         "An optimizer skips what has no gradient, decay and all.",
-        STEPS,
+        REACH,
         "nothing, if they are meant to stay; else requires_grad_(True)",
     )
 
@@ -267,7 +266,7 @@ def rounded_away(rows: Sequence[Row]) -> Iterator[Finding]:
     for same in _by(lost, lambda row: (row.dtype, row.peak)):
         why = f"A step takes {same[0].peak:.2g} of a weight, and in {same[0].dtype} 1 less that rounds to 1."
         fix = "keep the parameters in float32, and compute under torch.autocast"
-        yield from _about(same, "warning", "rounds away", why, EQUAL, fix)
+        yield from _about(same, "warning", "rounds away", why, REACH, fix)
 
 
 def _rounds(factor: float, dtype: str) -> bool:
@@ -283,7 +282,7 @@ def flattened(rows: Sequence[Row]) -> Iterator[Finding]:
         "warning",
         "flattened",
         "Many parameters lie in one vector: groups cannot tell weights from biases and gains any more.",
-        STEPS,
+        REACH,
         "make the groups before FSDP wraps the model, with use_orig_params=True",
     )
     yield from _about(
@@ -307,7 +306,7 @@ def embeddings(rows: Sequence[Row]) -> Iterator[Finding]:
         fix = (
             "decay_groups(model, weight_decay, decays=lambda n, p: False if p is embedding.weight else None)"
         )
-        yield from _about(same, "note", "embedding: unseen rows fade", why, STEPS, fix)
+        yield from _about(same, "note", "embedding: unseen rows fade", why, REACH, fix)
     for same in _by(
         [row for row in rows if row.unseen is not None and row.weight_decay], lambda row: row.unseen
     ):
@@ -315,11 +314,11 @@ def embeddings(rows: Sequence[Row]) -> Iterator[Finding]:
         if isinstance(unseen, str):
             why = f"A step with a sparse gradient fails: {unseen}"
             yield from _about(
-                same, "error", "sparse embedding", why, STEPS, "weight_decay=0.0 for it, or sparse=False"
+                same, "error", "sparse embedding", why, REACH, "weight_decay=0.0 for it, or sparse=False"
             )
         else:
             why = f"Its gradient is sparse; of a row that is not in the batch a step takes {unseen:.3g}."
-            yield from _about(same, "note", "sparse embedding", why, STEPS, "nothing, if that is meant")
+            yield from _about(same, "note", "sparse embedding", why, REACH, "nothing, if that is meant")
 
 
 @rule
@@ -328,7 +327,7 @@ def tied(rows: Sequence[Row]) -> Iterator[Finding]:
     for row in rows:
         if len(row.names) > 1:
             why = f"{' and '.join(row.names)} are one parameter: it decays once, for all of its uses."
-            yield from _about([row], "note", "tied", why, STEPS, "nothing; but hold it in one group only")
+            yield from _about([row], "note", "tied", why, REACH, "nothing; but hold it in one group only")
 
 
 @rule
@@ -340,7 +339,7 @@ def lora(rows: Sequence[Row]) -> Iterator[Finding]:
         "note",
         "LoRA",
         "A decay of the factors pulls their product to zero, and so the model to what it was before.",
-        STEPS,
+        REACH,
         "nothing, if that is meant; else weight_decay=0.0",
     )
 
@@ -354,7 +353,7 @@ def scale_invariant(rows: Sequence[Row]) -> Iterator[Finding]:
         "scale-invariant",
         "Twice the weight gives the same output: a decay makes the function no simpler, it sets how large a "
         "step is beside the weight.",
-        LANDSCAPE,
+        REACH,
         "nothing; but tune lr and weight_decay together",
     )
 
@@ -387,6 +386,6 @@ def ends_in_zero(rows: Sequence[Row]) -> Iterator[Finding]:
         "note",
         "the schedule ends in 0",
         "The decay is multiplied by lr: towards the end of the schedule neither moves a weight.",
-        BATCH,
+        REACH,
         "nothing; but choose weight_decay by what is left at the end, not by lr times lambda",
     )

@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from html import escape
 from typing import Any
 
 from torch import nn
@@ -39,8 +40,8 @@ COLUMNS = {
     "lr": "{:.3g}",
     "lambda": "{:.3g}",
     "decay": "{}",
-    "half-life": "{:.3g}",
-    "epochs": "{:.3g}",
+    "half-life": "{:,.4g}",
+    "epochs": "{:,.4g}",
     "left": "{:.3g}",
 }
 CAPTION = "What decay reaches"
@@ -120,16 +121,13 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        columns = dict.fromkeys(("finding", "parameters", "why", "shown in", "write"), "{}")
-        rows = [
-            (f"{each.severity}: {each.what}", _listed(each.parameters), each.why, each.where, each.fix)
+        items = [
+            f"<li><strong>{each.severity}: {escape(each.what)}</strong>: "
+            f"{escape(_listed(each.parameters))}<br>{escape(each.why)} "
+            f"Shown in <em>{escape(each.where)}</em>. Write: <code>{escape(each.fix)}</code></li>"
             for each in self.findings
         ]
-        below = (
-            table(columns, rows, caption="What to look at")._repr_html_()
-            if rows
-            else "<p>Nothing to look at.</p>"
-        )
+        below = f"<ol>{''.join(items)}</ol>" if items else "<p>Nothing to look at.</p>"
         return f"{self.table()._repr_html_()}\n{below}"
 
 

@@ -74,12 +74,14 @@ def test_the_table_names_the_decay_and_the_group(name, decay, group):
     assert (decay, group) in [(row["decay"], row["group"]) for row in cells]
 
 
-def test_a_notebook_shows_two_tables():
-    page = planted("LayerNorm")._repr_html_()
-    assert page.count("<table") == 2
-    for text in ("<caption>What decay reaches</caption>", "<caption>What to look at</caption>"):
-        assert text in page
-    assert html.escape('How equal is "the same"?') in planted("bfloat16")._repr_html_()
+def test_a_notebook_shows_a_table_and_a_list():
+    report = planted("LayerNorm")
+    page = report._repr_html_()
+    assert page.count("<table") == page.count("<caption>What decay reaches</caption>") == 1
+    assert page.count("<li>") == len(report.findings) > 0
+    for finding in report.findings:
+        for text in (finding.what, finding.why, finding.where, finding.fix, *finding.parameters[:3]):
+            assert html.escape(text) in page
     model = nn.Linear(2, 1)
     assert decay_report(model, grouped(model))._repr_html_().endswith("<p>Nothing to look at.</p>")
 
