@@ -24,15 +24,12 @@ function bisector([p, q]) {
   return dot(apart, apart) ? [...weight, -dot(weight, [(p[0] + q[0]) / 2, (p[1] + q[1]) / 2])] : null;
 }
 
-/** The shortest (w, b) whose margins are at least 1, the bias counted; null where no line separates. */
+/** The shortest (w, b) whose margins are 1, the bias counted; null where the points coincide. */
 function maxMargin(X) {
   const [z1, z2] = signedRows(X);
   const [a, b, d] = [dot(z1, z1), dot(z1, z2), dot(z2, z2)];
   const determinant = a * d - b * b;
-  const [alpha1, alpha2] = [(d - b) / determinant, (a - b) / determinant];
-  if (determinant > 1e-12 && alpha1 > 0 && alpha2 > 0) return z1.map((x, i) => alpha1 * x + alpha2 * z2[i]);
-  const alone = [z1, z2].map((z) => z.map((x) => x / dot(z, z)));
-  return alone.find((theta) => dot(z1, theta) > 1 - 1e-12 && dot(z2, theta) > 1 - 1e-12) ?? null;
+  return determinant ? z1.map((x, i) => ((d - b) * x + (a - b) * z2[i]) / determinant) : null;
 }
 
 /** Steps whose result is kept: some in every tenfold, and one more. */

@@ -151,7 +151,21 @@ def test_bisector_and_widest_margin_of_the_boundary_lab():
         line, margin = run("[bisector(X), maxMargin(X)]", X=X.tolist())
         close(line, bisector(*torch.tensor(X)).theta)
         np.testing.assert_allclose(margin, max_margin(torch.tensor(X), y, count_bias=True).theta, rtol=1e-6)
-    assert run("maxMargin([[1, 2], [1, 2]])") is None
+    assert run("[maxMargin([[1, 2], [1, 2]]), bisector([[1, 2], [1, 2]])]") == [None, None]
+
+
+def test_ends_of_the_boundary_labs_plane_and_of_its_steps():
+    run = script("boundary")
+    assert run("[control('X').read('0,0,4,3'), control('X').read('4,3,0,0')]") == [
+        [[0, 0], [4, 3]],
+        [[4, 3], [0, 0]],
+    ]
+    assert (
+        run("['-1,0,1,1', '5,0,1,1', '0,-1,1,1', '0,4,1,1'].map((text) => control('X').read(text) ?? null)")
+        == [None] * 4
+    )
+    assert run("control('n_steps').values.slice(0, 11)") == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12]
+    assert run("control('n_steps').values.at(-1)") == 10**7
 
 
 def counted(number):
