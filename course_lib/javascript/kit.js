@@ -197,6 +197,35 @@ function makePlot(
       const path = points.map(([u, v], i) => `${i ? "L" : "M"}${px(u).toFixed(2)} ${py(v).toFixed(2)}`);
       inner.append(drawn("path", { d: path.join(""), ...stroke(look), ...attributes }));
     },
+    /** Lines that do not hang together, such as those of `contour`: [[[u, v], [u, v]], ...]. */
+    pieces(pieces, look, attributes = {}) {
+      const path = pieces.map(
+        ([[a, b], [c, d]]) =>
+          `M${px(a).toFixed(1)} ${py(b).toFixed(1)}L${px(c).toFixed(1)} ${py(d).toFixed(1)}`,
+      );
+      inner.append(drawn("path", { d: path.join(""), ...stroke(look), ...attributes }));
+    },
+    /** A map of values by row (v) and column (u), in the color of each value. */
+    heat(values, us, vs, color) {
+      const edges = (places) =>
+        [places[0], ...places.slice(1).map((place, i) => (place + places[i]) / 2), places.at(-1)].map((p) =>
+          p.toFixed(1),
+        );
+      const [xs, ys] = [edges(us.map(px)), edges(vs.map(py))];
+      const paths = {};
+      values.forEach((row, j) => {
+        let from = 0;
+        const colors = row.map(color);
+        for (let i = 1; i <= row.length; i += 1) {
+          if (colors[i] === colors[from]) continue;
+          paths[colors[from]] =
+            `${paths[colors[from]] ?? ""}M${xs[from]} ${ys[j]}H${xs[i]}V${ys[j + 1]}H${xs[from]}Z`;
+          from = i;
+        }
+      });
+      for (const [fill, d] of Object.entries(paths))
+        inner.append(drawn("path", { d, fill, "shape-rendering": "crispEdges" }));
+    },
     text(u, v, text, attributes = {}) {
       inner.append(drawn("text", { x: px(u), y: py(v), ...attributes }, text));
     },
@@ -242,7 +271,39 @@ function power(value) {
 const drawnPower = (exponent) =>
   `10${[...minus(String(exponent))].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("")}`;
 
-const stroke = ({ color, dashes = "" }) => ({ stroke: color, "stroke-dasharray": dashes, class: "curve" });
+const stroke = ({ color, dashes = "" }) => ({
+  stroke: color,
+  "stroke-width": 2,
+  "stroke-dasharray": dashes,
+  class: "curve",
+});
+
+/** The pieces of the lines on which a grid of values, by row (v) and column (u), has a level: marching squares. */
+function contour(values, us, vs, level) {
+  const pieces = [];
+  for (let j = 1; j < vs.length; j += 1) {
+    for (let i = 1; i < us.length; i += 1) {
+      const corners = [values[j - 1][i - 1], values[j - 1][i], values[j][i], values[j][i - 1]];
+      const above = corners.map((value) => value > level);
+      if (above.every((one) => one === above[0])) continue;
+      const places = [
+        [us[i - 1], vs[j - 1]],
+        [us[i], vs[j - 1]],
+        [us[i], vs[j]],
+        [us[i - 1], vs[j]],
+      ];
+      const ends = [];
+      for (const [k, place] of places.entries()) {
+        const next = (k + 1) % 4;
+        if (above[k] === above[next]) continue;
+        const share = (level - corners[k]) / (corners[next] - corners[k]);
+        ends.push(place.map((from, axis) => from + share * (places[next][axis] - from)));
+      }
+      for (let k = 0; k < ends.length; k += 2) pieces.push([ends[k], ends[k + 1]]);
+    }
+  }
+  return pieces;
+}
 
 /** A line of the list of facts; with a look, a sample of the line that it is about stands before it. */
 function fact([what, text, look]) {
