@@ -18,7 +18,22 @@ const control = (name) => lab.controls.find((control) => control.name === name);
 """
 
 # The page on which each lab stands, and the settings that its controls are moved to there.
-PLACES = {"boundary": "book/perceptron_boundary", "clock": "book/lambda_and_batch_size"}
+PLACES = {
+    "boundary": "book/perceptron_boundary",
+    "clock": "book/lambda_and_batch_size",
+    "landscape": "book/loss_landscapes",
+}
+DESCENT = {
+    "loss": "MSELoss",
+    "condition_number": 100,
+    "lr": 0.1,
+    "momentum": 0,
+    "dampening": 0,
+    "nesterov": False,
+    "weight_decay": 0,
+    "n_steps": 100,
+    "bare": False,
+}
 MOVES = {
     "boundary": [
         {"weight_decay": decay, "penalty": penalty, "decay_bias": bias, "n_steps": steps}
@@ -60,6 +75,34 @@ MOVES = {
             ("without lr", 0.02, 0.0005, 32, "1", "k"),
             ("without lr", 0.001, 1, 2, "1", "k"),
         )
+    ],
+    "landscape": [
+        DESCENT | {"loss": loss, "weight_decay": decay} | rule
+        for loss in ("MSELoss", "L1Loss", "HuberLoss", "SmoothL1Loss")
+        for decay in (0, 0.5, 10)
+        for rule in (
+            {"lr": 0.1, "momentum": 0.9, "nesterov": True, "n_steps": 1000},
+            {"momentum": 0.9, "dampening": 0.8, "n_steps": 1},
+            {"lr": 0.01},
+        )
+    ]
+    + [
+        DESCENT | {"loss": "valley", "condition_number": kappa, "bare": kappa == 1} | rule
+        for kappa in (1, 100, 1000)
+        for rule in (
+            {"lr": 0.03, "momentum": 0.67, "n_steps": 40},
+            {"lr": 10, "momentum": 0.99, "weight_decay": 10, "dampening": 0.9, "n_steps": 8},
+            {"lr": 0.001, "momentum": 0.5, "weight_decay": 0.01, "n_steps": 200},
+        )
+    ]
+    + [
+        DESCENT | {"lr": 1, "n_steps": 1000},
+        DESCENT | {"lr": 0.8, "momentum": 0.2, "weight_decay": 0.5, "nesterov": True, "n_steps": 10},
+        DESCENT | {"momentum": 0.2, "nesterov": True, "dampening": 0.1},
+        DESCENT | {"nesterov": True},
+        DESCENT | {"loss": "valley", "lr": 0.02},  # the limit
+        DESCENT | {"loss": "HuberLoss", "lr": 10, "momentum": 0.5, "weight_decay": 0.1, "n_steps": 6},
+        DESCENT | {"loss": "L1Loss", "lr": 10, "weight_decay": 10, "n_steps": 20},
     ],
 }
 

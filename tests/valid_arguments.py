@@ -119,6 +119,18 @@ VALID = {
         "X": [[3.0, 2.0], [1.0, 1.0]],
     },
     "labs.clock": lambda: {"n_samples": 200, "n_epochs": 2, "schedule": "cosine", "weight_decay_times": "k"},
+    "labs.landscape": lambda: {
+        "loss": "valley",
+        "condition_number": 30.0,
+        "lr": 0.02,
+        "momentum": 0.5,
+        "dampening": 0.1,
+        "nesterov": False,
+        "weight_decay": 0.3,
+        "start": [6.0, -3.0],
+        "n_steps": 3,
+        "bare": True,
+    },
     "landscape.filter_directions": lambda: {"model": nn.Linear(2, 1), "seed": 1},
     "metrics.compare": lambda: {"a": X.clone(), "b": X + 0.5},
     "metrics.mape": lambda: {

@@ -32,6 +32,7 @@ NO_ORACLE = {
     "distributed.data_parallel",
     "labs.boundary",
     "labs.clock",
+    "labs.landscape",
     "parity.grid",
     "parity.parity",
     "plotting.arrows",
