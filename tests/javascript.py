@@ -78,22 +78,22 @@ MOVES = {
     ],
     "landscape": [
         DESCENT | {"loss": loss, "weight_decay": decay} | rule
-        for loss in ("MSELoss", "L1Loss", "HuberLoss", "SmoothL1Loss")
-        for decay in (0, 0.5, 10)
         for rule in (
             {"lr": 0.1, "momentum": 0.9, "nesterov": True, "n_steps": 1000},
             {"momentum": 0.9, "dampening": 0.8, "n_steps": 1},
             {"lr": 0.01},
         )
+        for loss in ("MSELoss", "L1Loss", "HuberLoss", "SmoothL1Loss")
+        for decay in (0, 0.5, 10)
     ]
     + [
         DESCENT | {"loss": "valley", "condition_number": kappa, "bare": kappa == 1} | rule
-        for kappa in (1, 100, 1000)
         for rule in (
             {"lr": 0.03, "momentum": 0.67, "n_steps": 40},
             {"lr": 10, "momentum": 0.99, "weight_decay": 10, "dampening": 0.9, "n_steps": 8},
             {"lr": 0.001, "momentum": 0.5, "weight_decay": 0.01, "n_steps": 200},
         )
+        for kappa in (1, 100, 1000)
     ]
     + [
         DESCENT | {"lr": 1, "n_steps": 1000},

@@ -82,7 +82,7 @@ def test_an_address_opens_a_setting_and_is_written_by_the_controls(name, browser
         told, link = bench.facts(), bench.tab.evaluate("() => location.hash")
         assert link.startswith(f"#{name}?")
         bench.press("Copy link")
-        assert bench.said.startswith("The address of this setting")
+        bench.root.locator(".lab-said", has_text="The address of this setting").wait_for()
     with Visit(browser, address) as visit:
         bench = Bench(visit.open(f"{PLACES[name]}.html{link}"), name)
         assert bench.facts() == told == bench.expected(MOVES[name][7])
