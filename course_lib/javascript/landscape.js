@@ -3,6 +3,7 @@
 const LONGEST = 1000; // steps of a path
 const BOUND = 1e6; // from the origin: beyond it a path diverges, or is not followed
 const PLANE = [-5, 8]; // of weight and bias
+const REACH = 1000; // of the search for the lowest point
 const RATES = { lr: [1e-3, 10], momentum: [0, 0.99] };
 const LEVELS = [0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 1]; // of the factor per step, each with its shade
 const SHADES = ["#2f7fa8", "#4a93b5", "#66a7c0", "#84bac9", "#a3cbd0", "#c0dbd5", "#dcead8", "#fdf6d8"];
@@ -64,11 +65,12 @@ function curvaturesAt(points, loss, [weight, bias]) {
 
 const penalty = (weight_decay, theta) => (weight_decay / 2) * theta.reduce((sum, x) => sum + x * x, 0);
 
-/** Two numbers between which an increasing function, which may jump, changes its sign. */
-function crossing(f, low, high) {
-  for (let i = 0; i < 60; i += 1) {
-    const middle = (low + high) / 2;
+/** Two neighbors between which an increasing function, which may jump, changes its sign. */
+function crossing(f) {
+  let [low, middle, high] = [-REACH, 0, REACH];
+  while (low < middle && middle < high) {
     [low, high] = f(middle) < 0 ? [middle, high] : [low, middle];
+    middle = (low + high) / 2;
   }
   return [low, high];
 }
@@ -76,12 +78,12 @@ function crossing(f, low, high) {
 /** Where a convex function of weight and bias is lowest. Where its slope jumps at 0, it has each slope between. */
 function minimizer(gradient) {
   const lowest = (weight) => {
-    const [low, high] = crossing((bias) => gradient([weight, bias])[1], -100, 100);
+    const [low, high] = crossing((bias) => gradient([weight, bias])[1]);
     const [under, over] = [gradient([weight, low]), gradient([weight, high])];
-    const share = over[1] > under[1] ? under[1] / (under[1] - over[1]) : 0;
+    const share = under[1] / (under[1] - over[1]);
     return { bias: high, slope: under[0] + share * (over[0] - under[0]) };
   };
-  const [, weight] = crossing((weight) => lowest(weight).slope, -10, 10);
+  const [, weight] = crossing((weight) => lowest(weight).slope);
   return [weight, lowest(weight).bias];
 }
 
