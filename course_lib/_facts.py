@@ -195,7 +195,8 @@ class Group:
                     for group in optimizer.param_groups:
                         group.update(self.cycled[step])
                 parameter.grad = torch.zeros_like(parameter)
-                optimizer.step()
+                with _arguments.within(f"the step of {type(optimizer).__name__}"):
+                    optimizer.step()
         return float(parameter.detach().reshape(()))
 
 

@@ -62,6 +62,11 @@ class Bench:
             optimizer = self.make_optimizer(list(parameters))
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"make_optimizer must return a torch.optim.Optimizer, got {optimizer!r}")
+        held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        if not held.issuperset(map(id, parameters)):
+            raise ValueError(
+                "make_optimizer must return a fresh optimizer of the parameters that it is given"
+            )
         return parameters, optimizer
 
     @torch.enable_grad()

@@ -533,6 +533,12 @@ def test_what_an_optimizer_raises_is_told_with_its_name():
         probe(by_hand(lambda p, g, lr, wd, s: p.mul_(math.nan)))
 
 
+def test_an_optimizer_of_other_parameters_is_refused():
+    other = torch.optim.SGD([torch.nn.Parameter(START)])
+    with pytest.raises(ValueError, match=r"^make_optimizer must return a fresh optimizer of the parameters"):
+        probe(lambda params: other)
+
+
 def test_probe_leaves_all_generators_alone():
     def noisy(p, g, lr, wd, state):
         shrink(p, lr * wd, g + torch.randn(()) + np.random.rand() + random.random(), lr)
