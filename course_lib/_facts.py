@@ -178,7 +178,9 @@ class Group:
         return float(np.prod(1 - decay.long_run * self.lrs / (self.lr or 1.0))) if linear else None
 
     def _is_linear(self, decay: Decay, ndim: int) -> bool:
-        """Return whether half the lr takes exactly half."""
+        """Return whether every step takes a share, and with half the lr exactly half."""
+        if "it acts in" in decay.note:
+            return False
         if not decay.scheduled or not self.lr:
             return True
         half = replace(self, settings=self.settings | {"lr": self.lr / 2}, trials={}).trial(ndim)

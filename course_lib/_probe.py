@@ -228,7 +228,7 @@ class Trial:
             self.notes.append("there is no lr in its groups that could be changed")
         elif torch.equal(*(self.moves(1.0, [WEIGHTS], **self.settings | lr) for lr in ({}, half))):
             self.notes.append("another lr in param_groups changes nothing")
-        whole, part = (self.pull(0.01, [WEIGHTS] * 2, **lr).abs().mean() for lr in ({}, half))
+        whole, part = (self.pull(0.01, [WEIGHTS] * N_STEPS, **lr).abs().mean() for lr in ({}, half))
         left = float(part / whole)
         if abs(left - 0.5) > 0.05 and abs(left - 1) > 0.05:
             self.notes.append(f"half the lr leaves {left:.2g} of it")
@@ -238,9 +238,13 @@ class Trial:
         """Measure at the optimizer's own settings what the first step takes, and one in the long run."""
         own = self.given()
         held = WEIGHTS * (1 if kind != "L1" else 10 * max(1.0, *map(abs, own.values())))
-        pulls = of_the_weight(self.pull(1.0, [held] * (LONG_RUN if momentum else 1), **own))
+        pulls = of_the_weight(self.pull(1.0, [held] * (LONG_RUN if momentum else N_STEPS), **own))
         met = 2 if kind == "cautious" else 1  # of two gradients, one lets it act
         shares = [met * float(pull[1] - pull[0]) / 2 for pull in pulls]
+        acting = sum(share != 0 for share in shares)
+        if not momentum and 0 < acting < N_STEPS:
+            self.notes.append(f"it acts in {acting} of {N_STEPS} steps, and this is the mean")
+            return (sum(shares) / N_STEPS,) * 2
         return shares[0], limit(shares[-3:]) if momentum else shares[0]
 
 

@@ -283,14 +283,15 @@ class _Verdict(Trial):
         size = float(means[1.0].abs().max())
         if not all(near(mean, means[1.0], size, 0.02) for mean in means.values()):
             return self._divided({scale: mean[N_STEPS // 2 :] for scale, mean in means.items()})
-        shape, number = shape_of(means[1.0][0])
+        total = means[1.0].sum(dim=0)
+        shape, number = shape_of(total)
         if shape == "towards a point":
             if not self.before:
                 self.rest = torch.full_like(WEIGHTS, number)
                 self.notes.append(f"that is {number:.3g}")
             return self._measured("towards another point than zero")
         if shape in ("constant", "otherwise"):
-            moves = ", ".join(f"{move:.3g}" for move in means[1.0][0].tolist())
+            moves = ", ".join(f"{move:.3g}" for move in (total / N_STEPS).tolist())
             return self._no_decay(
                 f"at lr {self.settings['lr']:g} it moves the weights 1, -1, 2, -2 by {moves}"
             )
@@ -298,6 +299,12 @@ class _Verdict(Trial):
             return self._no_decay("it makes weights grow")
         if shape == "by sign":
             return self._measured("L1")
+        doubled = of_the_weight(self.pull(1.0, [2 * WEIGHTS] * N_STEPS)).sum(dim=0)
+        grown = float(doubled.abs().sum() / total.abs().sum())
+        if abs(grown - 1) < 0.05:
+            return self._no_decay("twice the weights leave it as it is")
+        if abs(grown - 2) > 0.1:
+            self.notes.append(f"twice the weights make it {grown:.2g} times as large")
         agree = WEIGHTS * SIGNS > 0
         for where, others in (("agree", ~agree), ("disagree", agree)):
             if near(pulls[1.0][:, others], 0, size, 1e-6):

@@ -261,6 +261,21 @@ def test_an_optimizer_may_have_no_lr():
     assert report.table().rows[0][4] == "-"
 
 
+def test_a_decay_in_some_steps_is_taken_step_by_step():
+    class Third(Ignoring):
+        @torch.no_grad()
+        def step(self, closure=None):
+            (p,) = self.param_groups[0]["params"]
+            self.state[p]["t"] = self.state[p].get("t", 0) + 1
+            if self.state[p]["t"] % 3 == 0:
+                p.mul_(1 - self.param_groups[0]["lr"] * self.param_groups[0]["weight_decay"])
+
+    model = nn.Linear(2, 1, bias=False)
+    row = row_of(model, Third(model.parameters(), lr=0.1, weight_decay=0.1), n_steps=31)
+    assert row.left == pytest.approx(0.99**10, 1e-9)
+    assert row.time_constant == pytest.approx(300, 1e-6)
+
+
 def test_an_optimizer_that_fails_later_is_told():
     class Tired(Ignoring):
         @torch.no_grad()

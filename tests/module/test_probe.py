@@ -386,6 +386,11 @@ def cautious_lion(p, g, lr, wd, state):
     p.sub_(lr * (wd * p * (step * p >= 0) + step))
 
 
+def every_third(p, g, lr, wd, state):
+    state["t"] = state.get("t", 0) + 1
+    shrink(p, lr * wd * (state["t"] % 3 == 0), g, lr)
+
+
 def away_from_start(state, p):
     return p - state.setdefault("start", p.clone())
 
@@ -422,6 +427,8 @@ BY_HAND = {
     "the size of the weight": (lambda p, g, lr, wd, s: sgd(p, g + wd * p.abs(), lr), NO_DECAY, None),
     "times the gradient": (lambda p, g, lr, wd, s: shrink(p, lr * wd * g.abs(), g, lr), NO_DECAY, None),
     "the sign of both": (lambda p, g, lr, wd, s: sgd(p, (g + wd * p).sign(), lr), DIVIDED, None),
+    "the norm, not squared": (lambda p, g, lr, wd, s: sgd(p, g + wd * p / p.norm(), lr), NO_DECAY, None),
+    "in every third step": (every_third, DECOUPLED, 0.02 / 3),
     "ignored": (lambda p, g, lr, wd, s: sgd(p, g, lr), NONE, 0.0),
     "with noise": (lambda p, g, lr, wd, s: shrink(p, lr * wd, g + torch.randn(g.shape), lr), DECOUPLED, 0.02),
 }
@@ -468,6 +475,9 @@ def test_optimizers_by_hand_have_their_kind(name):
         ),
         (by_hand(BY_HAND["towards the start"][0]), "; that is where they started."),
         (by_hand(BY_HAND["towards one"][0]), "; that is 1."),
+        (by_hand(BY_HAND["the norm, not squared"][0]), "; twice the weights leave it as it is."),
+        (by_hand(BY_HAND["in every third step"][0]), "; it acts in 4 of 12 steps, and this is the mean."),
+        (by_hand(lambda p, g, lr, wd, s: shrink(p, lr * wd * p.norm(), g, lr)), " make it 4 times as large"),
         (
             by_hand(BY_HAND["the wrong sign"][0]),
             "is not a decay; a schedule of lr scales it; it makes weights gr",
