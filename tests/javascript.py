@@ -22,6 +22,7 @@ PLACES = {
     "boundary": "book/perceptron_boundary",
     "clock": "book/lambda_and_batch_size",
     "landscape": "book/loss_landscapes",
+    "step": "book/sgd_sgdw_l1",
 }
 DESCENT = {
     "loss": "MSELoss",
@@ -103,6 +104,41 @@ MOVES = {
         DESCENT | {"loss": "valley", "lr": 0.02},  # the limit
         DESCENT | {"loss": "HuberLoss", "lr": 10, "momentum": 0.5, "weight_decay": 0.1, "n_steps": 6},
         DESCENT | {"loss": "L1Loss", "lr": 10, "weight_decay": 10, "n_steps": 20},
+    ],
+    "step": [
+        {
+            "left": left,
+            "right": right,
+            "gradient": gradient,
+            "gradient_scale": scale,
+            "weight_decay": decay,
+            "lr": lr,
+            "momentum": momentum,
+            "n_steps": steps,
+            "change_at": change,
+            "later_weight_decay": later,
+        }
+        for left, right in (
+            ("SGD", "penalty"),
+            ("SGD", "SGDW"),
+            ("SGDW", "SGDW without lr"),
+            ("L1 subgradient", "L1 proximal"),
+            ("Adam", "AdamW"),
+            ("tilt", "tilt"),
+        )
+        for gradient, scale, decay, lr, momentum, steps, change, later in (
+            ("zero", 1, 0.1, 0.1, 0, 1, 0, 0),
+            ("zero", 1, 2.5, 1, 0, 100, 0, 0),
+            ("zero", 1, 1, 0.5, 0, 30, 0, 0),
+            ("constant", 1, 0.5, 0.1, 0.9, 100, 0, 0),
+            ("alternating", 1000, 1, 0.01, 0.5, 100, 0, 0),
+            ("alternating", 0.001, 0.3, 0.02, 0.9, 100, 50, 3),
+            ("quadratic", 1, 1, 0.1, 0, 200, 0, 0),
+            ("quadratic", 0.001, 0.1, 0.1, 0.8, 100, 0, 0),
+            ("quadratic", 1000, 0.1, 0.1, 0.95, 100, 0, 0),
+            ("quadratic", 1, 0.5, 0.05, 0.9, 200, 50, 0),
+            ("constant", 100, 0, 0.001, 0.99, 60, 10, 0.0001),
+        )
     ],
 }
 

@@ -32,7 +32,17 @@ def bad(function, argument, error, *values, match=None):
 
 # What every argument refuses, by what it is annotated as, and by its name where that says more.
 ABOVE_ZERO = {"lr", "eps", "margin", "constant"}
-ZERO_OR_MORE = {"weight_decay", "momentum", "dampening", "threshold", "offset", "noise", "value", "seed"}
+ZERO_OR_MORE = {
+    "weight_decay",
+    "momentum",
+    "dampening",
+    "threshold",
+    "offset",
+    "noise",
+    "value",
+    "seed",
+    "change_at",
+}
 LR_MAY_BE_ZERO = {"optimizers.ProximalSGD", "optimizers.SGDW"}
 
 

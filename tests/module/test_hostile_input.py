@@ -42,6 +42,7 @@ NO_ORACLE = {
     "plotting.panels",
     "plotting.points",
     "plotting.small_multiples",
+    "labs.step",
 }
 
 # Infinity is the right answer where float64, or the dtype, has none: their docstrings say so.
