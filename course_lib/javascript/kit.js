@@ -226,6 +226,11 @@ function makePlot(
       for (const [fill, d] of Object.entries(paths))
         inner.append(drawn("path", { d, fill, "shape-rendering": "crispEdges" }));
     },
+    /** Many small round points, as one path; "stroke-width" is their size. */
+    scatter(points, attributes = {}) {
+      const d = points.map(([u, v]) => `M${px(u).toFixed(2)} ${py(v).toFixed(2)}h0`).join("");
+      inner.append(drawn("path", { d, "stroke-linecap": "round", ...attributes }));
+    },
     text(u, v, text, attributes = {}) {
       inner.append(drawn("text", { x: px(u), y: py(v), ...attributes }, text));
     },
