@@ -23,6 +23,7 @@ PLACES = {
     "clock": "book/lambda_and_batch_size",
     "landscape": "book/loss_landscapes",
     "step": "book/sgd_sgdw_l1",
+    "overfitting": "book/why_decay",
 }
 DESCENT = {
     "loss": "MSELoss",
@@ -139,6 +140,21 @@ MOVES = {
             ("quadratic", 1, 0.5, 0.05, 0.9, 200, 50, 0),
             ("constant", 100, 0, 0.001, 0.99, 60, 10, 0.0001),
         )
+    ],
+    "overfitting": [
+        {"weight_decay": decay, "degree": degree, "n_samples": n_samples, "noise": noise, "seed": seed}
+        for degree, n_samples, noise, seed in (
+            (12, 15, 0.3, 5),
+            (12, 10, 0.3, 1),
+            (15, 16, 0.3, 3),  # hardly to be told from a singular system
+            (15, 3, 0.5, 20),
+            (1, 3, 0, 2),
+            (3, 1000, 1, 7),
+            (15, 1000, 0.05, 13),
+            (9, 100, 0, 8),
+            (5, 30, 0.65, 11),
+        )
+        for decay in (0, 1e-6, 1e-4, 0.1, 0.5, 10)
     ],
 }
 
