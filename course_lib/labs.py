@@ -279,11 +279,12 @@ def overfitting(
         weight, bias = least_squares_optimum(powers(X) - center, y, decay)
         return LinearModel(weight, bias - center @ weight)
 
-    lambdas = np.logspace(-6, 1, 36)
+    steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
+    lambdas = [float(f"{step}e{power}") for power in range(-6, 1) for step in steps] + [10.0]
     models = [fit(decay) for decay in lambdas]
     losses = {
         name: (lambdas, [float((model.output(powers(X)) - y).square().mean()) for model in models])
-        for name, X, y in (("held-out", X_held, y_held), ("training", X, y))
+        for name, X, y in (("held-out loss", X_held, y_held), ("training loss", X, y))
     }
     shown = fit(weight_decay)
     name = "L2" if weight_decay else "no decay"
@@ -300,9 +301,10 @@ def overfitting(
         losses,
         xlabel="λ",
         ylabel="mean squared error",
-        concept={"held-out": "L2"},
-        references={"noise": noise**2} if noise else None,
-        xreferences={f"{weight_decay:g}": weight_decay} if weight_decay else None,
+        concept={"held-out loss": "L2"},
+        references={"noise": noise**2} if noise > 0.01 else None,
+        xreferences={f"{weight_decay:g}": weight_decay} if weight_decay >= lambdas[0] else None,
+        minima=True,
         xscale="log",
         yscale="log",
         ax=below,

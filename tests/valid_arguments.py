@@ -316,4 +316,11 @@ VALID = {
         "rows": [(0.1, 2.0), (0.2, 3.0)],
     },
     "training.train": training,
+    "labs.overfitting": lambda: {
+        "weight_decay": 0.1,
+        "degree": 9,
+        "n_samples": 8,
+        "noise": 0.2,
+        "seed": 3,
+    },
 }

@@ -209,7 +209,7 @@ define({
 
     const place = (value) => clip(value, ...valley.x);
     const best = lowest(found.losses);
-    if (noise) {
+    if (noise > 0.01) {
       valley.line(
         valley.x.map((u) => [u, noise ** 2]),
         looks.reference,
@@ -232,7 +232,7 @@ define({
       ["training loss", amount(training), looks.training],
       ["held-out loss", amount(held), looks.L2],
       ["its lowest", found.losses.length === LAMBDAS.length ? bottom : "computing"],
-      ["variance of the noise", plain(noise ** 2), looks.reference],
+      ["variance of the noise", noise ? amount(noise ** 2) : "0", looks.reference],
       ["|w|² of the fit", amount(dot(w, w)), lookOf(weight_decay, looks)],
       [
         "effective parameters",

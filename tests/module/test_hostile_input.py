@@ -43,6 +43,7 @@ NO_ORACLE = {
     "plotting.points",
     "plotting.small_multiples",
     "labs.step",
+    "labs.overfitting",
 }
 
 # Infinity is the right answer where float64, or the dtype, has none: their docstrings say so.

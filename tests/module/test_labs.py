@@ -252,7 +252,7 @@ class Polynomial:
 
 @pytest.mark.parametrize("seed", [1, 5, 20, 2**32 - 1])
 @pytest.mark.parametrize("n_samples", [3, 15, 1000])
-def test_noisy_sine_in_javascript_is_that_of_the_data(n_samples, seed):
+def test_noisy_sine_of_the_overfitting_lab_is_that_of_the_data(n_samples, seed):
     found = script("overfitting")(
         "Object.values(noisySine(n_samples, { noise: 0.3, seed })).map((column) => [...column])",
         n_samples=n_samples,
@@ -291,6 +291,8 @@ def test_decays_of_the_overfitting_lab_reach_from_none_to_10():
     assert lambdas()[:2] == [0, 1e-6]
     assert lambdas()[-1] == 10
     assert (np.diff(lambdas()) > 0).all()
+    labs.overfitting()
+    np.testing.assert_array_equal(plt.gcf().axes[1].lines[0].get_xdata(), lambdas()[1:])
 
 
 @cache
