@@ -454,17 +454,23 @@ def amount(number):
     return text if number < 1000 else counted(int(text))
 
 
+def rounded(value):
+    if not 1e-6 <= value <= 1e6:
+        return "above 10⁶" if value > 1 else "below 10⁻⁶"
+    return np.format_float_positional(float(f"{value:.4g}"), trim="-")
+
+
 def told_of_a_polynomial(lab):
     """Return what the lab on overfitting has to tell."""
     weight_decay, *setting = lab.settings.values()
     polynomial, (lowest, best) = polynomial_and_bottom(*setting)
     training, held_out = polynomial.losses(weight_decay)
     return {
-        "training loss": amount(training),
-        "held-out loss": amount(held_out),
-        "its lowest": f"{amount(lowest)} at λ = {best:g}".replace("1e-06", "0.000001"),
+        "training loss": rounded(training),
+        "held-out loss": rounded(held_out),
+        "its lowest": f"{rounded(lowest)} at λ = {best:g}".replace("1e-06", "0.000001"),
         "variance of the noise": f"{lab.settings['noise'] ** 2:.4g}",
-        "|w|² of the fit": amount(float(polynomial.fit(weight_decay).weight.square().sum())),
+        "|w|² of the fit": rounded(float(polynomial.fit(weight_decay).weight.square().sum())),
         "effective parameters": (
             f"{polynomial.effective_parameters(weight_decay):.1f} of {polynomial.degree + 1}"
         ),
