@@ -25,6 +25,18 @@ LOSSES = (
     "squared_epsilon_insensitive",
     "epsilon_insensitive",
 )
+LIBRARIES = {
+    "reference": "The reference",
+    "textbook": "Textbooks",
+    "written": "Written into the loss",
+    "torch": "PyTorch",
+    "course_lib": "This book",
+    "paper": "The papers on decoupled decay and on Lion",
+    "sklearn": "scikit-learn",
+    "keras": "Keras",
+    "xgboost": "XGBoost",
+    "lightgbm": "LightGBM",
+}
 PENALIZED = {"l1": "|w|", "l21": "the length of w, feature by feature", "l2": "its square"}
 STEPS = {
     "AdamW": "an adaptive step",

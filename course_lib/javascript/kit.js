@@ -2,15 +2,18 @@
 //
 //   define({
 //     name: "boundary", title: "Boundary lab",
-//     controls: [slider(...), flag(...), choice(...)],
+//     controls: [slider(...), flag(...), choice(...), number(...)],  // or a function of data that returns them
 //     plots: [{ label, width, height, x: [0, 4], y: [0, 3], logx: false, names: ["x", "y"] }],
 //       // or a function of the settings that returns such: for axes that change, and hold no handles
 //     *run(settings, data) { ... },          // the work; yields what is known so far, after some milliseconds
 //     draw(settings, found, plots, data) {}, // into plots, each of which is empty
 //     facts(settings, found, data) {},       // [[what, text, look?], ...], which the page shows as a list
+//     live: true,                            // where screen readers are to say each fact that changes
+//     actions: { Swap: (settings, data) => changes },  // buttons, with the settings that each changes
 //   });
 //
-// The work runs in slices, so that controls answer at once. `quick: true` marks a control that asks for no new work.
+// The work runs in slices, so that controls answer at once. `quick: true` marks a control that asks for no new work,
+// and `when: (settings, data) => true or false` one that is shown only then.
 
 const SLICE = 8; // milliseconds of work before the page may answer
 const SVG = "http://www.w3.org/2000/svg";
@@ -31,16 +34,22 @@ function filled(node, attributes, children) {
 
 // Controls ----------------------------------------------------------------------------------------------------------
 
+const controlsOf = ({ controls }, data) => (typeof controls === "function" ? controls(data) : controls);
+
+/** The number that a text is, or NaN. */
+const numeral = (text) => (/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) ? Number(text) : Number.NaN);
+
 /** A number on a range of values; `values` increase, and an address may hold any number between their ends. */
-function slider(name, label, values, { show = plain, whole = false, quick = false } = {}) {
+function slider(name, label, values, { show = plain, whole = false, quick = false, when } = {}) {
   const ends = [values[0], values.at(-1)];
   return {
     name,
     quick,
+    when,
     values,
     write: String,
     read(text) {
-      const value = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
+      const value = numeral(text);
       const fits = value >= ends[0] && value <= ends[1] && (!whole || Number.isInteger(value));
       return fits ? value : undefined;
     },
@@ -63,10 +72,11 @@ function slider(name, label, values, { show = plain, whole = false, quick = fals
 
 const closer = (candidate, best, value) => Math.abs(candidate - value) < Math.abs(best - value);
 
-function flag(name, label, { quick = false } = {}) {
+function flag(name, label, { quick = false, when } = {}) {
   return {
     name,
     quick,
+    when,
     write: String,
     read: (text) =>
       new Map([
@@ -85,17 +95,28 @@ function flag(name, label, { quick = false } = {}) {
   };
 }
 
-/** One of several; `options` are the texts by value. */
-function choice(name, label, options, { quick = false } = {}) {
+/**
+ * One of several; `options` are the texts by value, or [value, text] each where a value is no string. Instead of its
+ * text, a value may have options of its own: then it is their heading.
+ */
+function choice(name, label, options, { quick = false, when } = {}) {
+  const pairs = (of) => (Array.isArray(of) ? of : Object.entries(of));
+  const leaves = (of) =>
+    pairs(of).flatMap(([value, text]) => (typeof text === "object" ? leaves(text) : [value]));
+  const build = ([value, text]) =>
+    typeof text === "object"
+      ? element("optgroup", { label: value }, ...pairs(text).map(build))
+      : element("option", { value }, text);
+  const values = new Map(leaves(options).map((value) => [String(value), value]));
   return {
     name,
     quick,
+    when,
     write: String,
-    read: (text) => (Object.hasOwn(options, text) ? text : undefined),
+    read: (text) => values.get(text),
     build(id, changed) {
-      const items = Object.entries(options).map(([value, text]) => element("option", { value }, text));
-      const select = element("select", { id }, ...items);
-      select.addEventListener("change", () => changed(select.value));
+      const select = element("select", { id }, ...pairs(options).map(build));
+      select.addEventListener("change", () => changed(values.get(select.value)));
       const row = element("div", { class: "lab-row" }, element("label", { for: id }, label), select);
       const set = (value) => {
         select.value = value;
@@ -104,6 +125,53 @@ function choice(name, label, options, { quick = false } = {}) {
     },
   };
 }
+
+/**
+ * A number that is typed; `fits` says which will do, and `want` says it in words. An optional one may be left empty,
+ * and then is null.
+ */
+function number(name, label, { fits, want, optional = false, quick = false, when }) {
+  const accepted = (text) => {
+    const value = numeral(text);
+    return fits(value) ? value : undefined;
+  };
+  return {
+    name,
+    quick,
+    when,
+    write: String,
+    read: (text) => (optional && text === "null" ? null : accepted(text)),
+    build(id, changed, refused) {
+      const told = { autocomplete: "off", spellcheck: "false", "aria-describedby": `${id}-wrong` };
+      const input = element("input", { type: "text", inputmode: "decimal", id, ...told });
+      const wrong = element("span", { id: `${id}-wrong`, class: "lab-wrong" });
+      const typed = () => {
+        const text = input.value.trim();
+        return optional && text === "" ? null : accepted(pointed(text));
+      };
+      const complain = (why) => {
+        wrong.textContent = why;
+        input.setAttribute("aria-invalid", why !== "");
+      };
+      input.addEventListener("input", () => {
+        const value = typed();
+        if (value !== undefined) return changed(value);
+        complain(`${name} must be ${want}`);
+        refused(wrong.textContent);
+      });
+      return {
+        row: element("div", { class: "lab-row" }, element("label", { for: id }, label), input, wrong),
+        set(value) {
+          if (typed() !== value) input.value = value ?? ""; // else it stays as it was typed
+          complain("");
+        },
+      };
+    },
+  };
+}
+
+/** A typed number with a point for its comma: some keypads have no point. 1,000 could be either, and stays. */
+const pointed = (text) => (/^[1-9]\d{0,2}(,\d{3})+$/.test(text) ? text : text.replace(",", "."));
 
 /** Points [[x, y], ...] of a plot, which a `handle` drags: nothing to build. */
 function points(name, count, [[left, right], [low, high]]) {
@@ -368,25 +436,43 @@ function define(lab) {
 function open(lab, root) {
   const { settings: defaults, data } = JSON.parse(root.dataset.given);
   const settings = { ...defaults };
+  const controls = controlsOf(lab, data);
   const onSite = Boolean(root.closest(".bd-article")); // elsewhere an address leads nowhere
   const planned = (plot) => (typeof plot === "function" ? plot(settings) : plot);
   const made = (plot, i) => makePlot(`${lab.name}-plot-${i}`, planned(plot));
   const plots = (lab.plots ?? []).map(made);
-  const facts = element("dl", { class: "lab-facts" });
+  const facts = element("dl", { class: "lab-facts", ...(lab.live && { "aria-live": "polite" }) });
   const said = element("p", { class: "lab-said", role: "status" });
   const rows = {};
+  const refusals = new Map(); // what is wrong with a value that is typed, by the control's name
   let job = { found: undefined, work: null, timer: 0 };
   let waiting = 0;
 
   function changed(name, value) {
+    refusals.delete(name);
     settings[name] = value;
-    render(lab.controls.find((control) => control.name === name));
+    render(controls.find((control) => control.name === name));
     said.textContent = "";
     write();
   }
 
+  function refused(name, why) {
+    refusals.set(name, why);
+    said.textContent = "";
+    draw();
+  }
+
+  const shown = ({ when }) => !when || when(settings, data);
+
+  function place(control) {
+    const { row, set } = rows[control.name];
+    row.hidden = !shown(control) && !row.contains(document.activeElement); // what is in use stays
+    if (row.hidden) refusals.delete(control.name);
+    if (!refusals.has(control.name)) set(settings[control.name]);
+  }
+
   function render(control) {
-    for (const [name, row] of Object.entries(rows)) row.set(settings[name]);
+    for (const one of controls) if (one.build) place(one);
     if (!control?.quick) {
       clearTimeout(job.timer);
       job = { found: undefined, work: lab.run?.({ ...settings }, data), timer: 0 };
@@ -419,13 +505,24 @@ function open(lab, root) {
       plots[i] = made(lab.plots[i], i);
       plot.picture.replaceWith(plots[i].picture);
     }
-    lab.draw?.(settings, job.found, plots, data, changed);
-    const told = lab.facts(settings, job.found, data);
-    facts.replaceChildren(...told.map(fact));
+    if (!refusals.size) lab.draw?.(settings, job.found, plots, data, changed);
+    const why = [...refusals.values()].map((text) => ["not computed", text]);
+    tell(why.length ? why : lab.facts(settings, job.found, data));
+  }
+
+  /** Show the facts; what has not changed is not touched. */
+  function tell(told) {
+    while (facts.children.length > told.length) facts.lastChild.remove();
+    told.map(fact).forEach((row, i) => {
+      const old = facts.children[i];
+      if (!old) facts.append(row);
+      else if (!old.isEqualNode(row)) old.replaceWith(row);
+    });
   }
 
   function query() {
-    return lab.controls
+    return controls
+      .filter(shown)
       .map(({ name, write }) => `${name}=${encodeURIComponent(write(settings[name]))}`)
       .join("&");
   }
@@ -443,15 +540,16 @@ function open(lab, root) {
     const [name, text] = location.hash.slice(1).split(/\?(.*)/s);
     if (!onSite || name !== lab.name) return;
     const asked = new URLSearchParams(text);
-    const known = lab.controls.map((control) => control.name);
+    const known = controls.map((control) => control.name);
     const wrong = [...asked.keys()].some((key) => !known.includes(key));
-    const bad = lab.controls.filter(
+    const bad = controls.filter(
       (control) => asked.has(control.name) && control.read(asked.get(control.name)) === undefined,
     );
-    for (const control of lab.controls) {
+    for (const control of controls) {
       const value = asked.has(control.name) ? control.read(asked.get(control.name)) : undefined;
-      settings[control.name] = value ?? defaults[control.name];
+      settings[control.name] = value === undefined ? defaults[control.name] : value;
     }
+    refusals.clear();
     said.textContent =
       bad.length || wrong
         ? `The address asks for what this lab does not have${bad.length ? `: ${bad.map((control) => control.name).join(", ")}` : ""}. The default stands there instead.`
@@ -460,11 +558,12 @@ function open(lab, root) {
     root.scrollIntoView();
   }
 
-  function reset() {
-    Object.assign(settings, structuredClone(defaults));
+  function become(changes, words) {
+    Object.assign(settings, changes);
+    refusals.clear();
     render();
     write();
-    said.textContent = "As at the start.";
+    said.textContent = words;
   }
 
   async function copy() {
@@ -484,12 +583,20 @@ function open(lab, root) {
   }
 
   const panel = element("div", { class: "lab-controls" });
-  for (const control of lab.controls.filter((one) => one.build)) {
-    const row = control.build(`${lab.name}-${control.name}`, (value) => changed(control.name, value));
-    rows[control.name] = row;
-    panel.append(row.row);
+  for (const control of controls.filter((one) => one.build)) {
+    const { name } = control;
+    rows[name] = control.build(
+      `${lab.name}-${name}`,
+      (value) => changed(name, value),
+      (why) => refused(name, why),
+    );
+    panel.append(rows[name].row);
   }
-  const buttons = element("div", { class: "lab-buttons" }, button("Reset", reset));
+  const buttons = element("div", { class: "lab-buttons" });
+  for (const [text, change] of Object.entries(lab.actions ?? {})) {
+    buttons.append(button(text, () => become(change(settings, data), "")));
+  }
+  buttons.append(button("Reset", () => become(structuredClone(defaults), "As at the start.")));
   if (onSite) buttons.append(button("Copy link", copy));
   root.replaceChildren(
     element("p", { class: "lab-title" }, lab.title),
@@ -502,6 +609,7 @@ function open(lab, root) {
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", lab.title);
   root.classList.add("lab-on");
+  root.classList.toggle("lab-form", !plots.length);
   addEventListener("hashchange", read);
   render();
   read();

@@ -13,9 +13,8 @@ import torch.nn.functional as F
 from sklearn.linear_model import Lasso, Ridge
 
 from course_lib import optimizers
-from course_lib.conventions import KNOBS
+from course_lib.conventions import KNOBS, LIBRARIES
 from course_lib.optimum import logistic_optimum
-from tools.build import directives
 from tools.measure import rosetta
 
 RECORD = json.loads(rosetta.RECORD.read_text(encoding="utf-8"))
@@ -214,7 +213,7 @@ def test_page_shows_what_each_knob_stands_for_in_one_row(name, root):
     (section,) = [
         part
         for part in page(root).split("<h3>")
-        if plain(part).startswith(plain(directives.LIBRARIES.get(library, library)) + "#")
+        if plain(part).startswith(plain(LIBRARIES.get(library, library)) + "#")
     ]
     cells = re.compile(r"<t[dh]\b.*?</t[dh]>", re.DOTALL)
     rows = [cells.findall(row) for row in re.findall(r"<tr.*?</tr>", section, re.DOTALL)]

@@ -1,5 +1,6 @@
-"""What pages draw of records: the ledger of claims, the Rosetta stone, the idle optimizers."""
+"""What pages draw: the ledger of claims, the Rosetta stone, the idle optimizers, a lab."""
 
+import ast
 import json
 
 from docutils import nodes
@@ -44,25 +45,11 @@ def drawn(directive, lines):
     return section.children
 
 
-LIBRARIES = {
-    "reference": "The reference",
-    "textbook": "Textbooks",
-    "written": "Written into the loss",
-    "torch": "PyTorch",
-    "course_lib": "This book",
-    "paper": "The papers on decoupled decay and on Lion",
-    "sklearn": "scikit-learn",
-    "keras": "Keras",
-    "xgboost": "XGBoost",
-    "lightgbm": "LightGBM",
-}
-
-
 class Rosetta(Directive):
     """Every knob of course_lib.conventions, by library, with what its check allows or has measured."""
 
     def run(self):
-        from course_lib.conventions import KNOBS
+        from course_lib.conventions import KNOBS, LIBRARIES
 
         record = measured()
         lines = []
@@ -139,3 +126,35 @@ class IdleOptimizers(Directive):
 def worst_first(verdict):
     kinds = ("tilts", "shrinks some", "does not decay", "not run")
     return kinds.index(verdict.partition(":")[0]), verdict
+
+
+class Options(dict):
+    """Takes any option: a Python literal, or else a string."""
+
+    def __missing__(self, name):
+        return literal
+
+
+def literal(text):
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+
+
+class Lab(Directive):
+    """A lab, by its name; options are the arguments of its function. What it draws is left out."""
+
+    required_arguments = 1
+    option_spec = Options(weight_decay=literal)  # an empty one would let no options be read
+
+    def run(self):
+        import matplotlib.pyplot as plt
+
+        from course_lib import labs
+
+        figures = set(plt.get_fignums())
+        lab = getattr(labs, self.arguments[0])(**self.options)
+        for figure in set(plt.get_fignums()) - figures:
+            plt.close(figure)
+        return [nodes.raw("", lab._repr_html_(), format="html")]
