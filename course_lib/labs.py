@@ -2,7 +2,7 @@
 
 A lab is one line in a notebook. It needs no kernel: its numbers are computed in the browser, by the functions
 of this package in JavaScript, which the tests hold against each other. Where no scripts run, and in print,
-stands a figure of the same setting.
+stands a figure of the same setting, or a sentence where there is nothing to draw.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache, partial
 from html import escape
 from pathlib import Path
@@ -25,6 +25,7 @@ from torch import nn
 
 from course_lib import _arguments
 from course_lib._arguments import Array, Loss
+from course_lib.conventions import KNOBS, LIBRARIES, LOSSES, PENALIZED, STEPS, Knob, convert
 from course_lib.data import augment, curved_points, noisy_sine, two_points
 from course_lib.geometry import bisector, max_margin
 from course_lib.landscape import loss_grid
@@ -40,9 +41,11 @@ __all__ = [
     "landscape",
     "step",
     "overfitting",
+    "converter",
 ]
 
 N = TypeVar("N", int, float)
+LARGEST = 1e15  # that a field for a number takes: whole numbers are exact up to there
 FOLDER = Path(__file__).parent / "javascript"
 BOUND = 1e6  # from the origin, beyond which a path over a landscape is not followed
 
@@ -72,18 +75,25 @@ class Lab:
         The first setting, by the names that an address of the page takes, too.
     data : dict
         What the lab's script is given besides.
+    instead : str
+        The sentence that stands there where no scripts run, and in print.
     """
 
     name: str
     settings: dict[str, Any]
     data: dict[str, Any] = field(repr=False)
+    instead: str = field(
+        default="Where scripts run, here is a lab. The figure shows its first setting.", repr=False
+    )
 
     def _repr_html_(self) -> str:
-        given = escape(json.dumps({"settings": self.settings, "data": self.data}, allow_nan=False))
+        told = {"settings": self.settings, "data": self.data}
+        given = json.dumps(told, allow_nan=False, separators=(",", ":"))
+        given = escape(given, quote=False).replace("'", "&#x27;")
         return (
             f"<style>{_text('kit.css')}</style>\n"
-            f'<div class="lab" data-lab="{self.name}" data-given="{given}">'
-            "Here is a lab for browsers that run scripts. A figure shows its first setting.</div>\n"
+            f'<div class="lab" data-lab="{self.name}" data-given=\'{given}\'></div>\n'
+            f'<p class="lab-instead">{escape(self.instead)}</p>\n'
             f"<script>\n{_script(self.name)}</script>"
         )
 
@@ -473,6 +483,99 @@ SCHEDULES: dict[str, Callable[[NDArray[np.int_], int], Any]] = {
 def _warm_up(t: NDArray[np.int_], n: int, warm: int) -> Any:  # ndarray
     down = (1 + np.cos(np.pi * (t - warm) / max(n - warm, 1))) / 2
     return np.where(t < warm, (t + 1) / warm, down)
+
+
+def converter(
+    *,
+    value: float = 1.0,
+    source: str = "sklearn.LogisticRegression.C",
+    target: str = "torch.SGD.weight_decay",
+    loss: str | None = None,
+    decay_bias: bool | None = False,
+    n_samples: float | None = 1000.0,
+    n_outputs: int = 1,
+    batch_size: float | None = None,
+    lr: float | None = None,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    l1_ratio: float | None = None,
+    target_std: float | None = None,
+) -> Lab:
+    """Show a form that turns the value of one knob into that of another, or says why there is none.
+
+    It does what `conventions.convert` does, in the same words, and asks for what the two knobs need. Is there
+    a 1/2, is lambda multiplied by lr, is the bias in: the form says it of both knobs, as `conventions.KNOBS`
+    has it. There is nothing to draw.
+
+    Parameters
+    ----------
+    value : float, default=1.0
+        Like all of these an argument of `conventions.convert`, which has to have an answer; no number is
+        above 1e15.
+    source : str, default="sklearn.LogisticRegression.C"
+    target : str, default="torch.SGD.weight_decay"
+    loss : str, optional
+    decay_bias : bool or None, default=False
+    n_samples : float or None, default=1000.0
+    n_outputs : int, default=1
+    batch_size : float, optional
+    lr : float, optional
+    momentum : float, default=0.0
+    dampening : float, default=0.0
+    l1_ratio : float, optional
+    target_std : float, optional
+
+    Returns
+    -------
+    Lab
+
+    Raises
+    ------
+    ValueError, TypeError
+        Those of `conventions.convert`, and if a number is larger.
+
+    Examples
+    --------
+    >>> from course_lib.labs import converter
+    >>> lab = converter(value=0.1, source="keras.L2.l2", target="torch.SGD.weight_decay")
+    >>> lab.settings["source"]
+    'keras.L2.l2'
+    """
+    names: dict[str, Any] = {"source": source, "target": target, "loss": loss, "decay_bias": decay_bias}
+    sizes: dict[str, Any] = {
+        "n_samples": n_samples,
+        "batch_size": batch_size,
+        "lr": lr,
+        "target_std": target_std,
+    }
+    shares: dict[str, Any] = {"momentum": momentum, "dampening": dampening, "l1_ratio": l1_ratio}
+    convert(value, **names, n_outputs=n_outputs, **sizes, **shares)
+    reals = {name: None if real is None else float(real) for name, real in {**sizes, **shares}.items()}
+    numbers = {"value": float(value), "n_outputs": int(n_outputs)} | reals
+    for name, number in numbers.items():
+        _at_most(name, number or 0, LARGEST)
+    return Lab(
+        "converter",
+        names | numbers,
+        _tables() | {"largest": LARGEST},
+        "Where scripts run, a form stands here. In Python, course_lib.conventions.convert does the same; "
+        "what each knob stands for is in the tables of the Rosetta stone.",
+    )
+
+
+def _tables() -> Any:  # dict
+    """Return what `convert` looks up, as JSON has it: knobs by the titles of their libraries, and words."""
+    parts = [part for part in fields(Knob) if part.name not in ("name", "tolerance", "check")]
+    libraries: dict[str, dict[str, Any]] = {}
+    for name, knob in KNOBS.items():
+        prefix = name.partition(".")[0]
+        told = {part.name: getattr(knob, part.name) for part in parts}
+        libraries.setdefault(LIBRARIES.get(prefix, prefix), {})[name] = {
+            part.name: told[part.name] for part in parts if told[part.name] != part.default
+        }
+    defaults = {part.name: part.default for part in parts if part.default is not MISSING}
+    words = {"losses": LOSSES, "penalized": PENALIZED, "steps": STEPS}
+    return json.loads(json.dumps({"libraries": libraries, "defaults": defaults, **words}, default=dict))
 
 
 Rule = Literal[

@@ -3,9 +3,11 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from random import Random
 
 from py_mini_racer import MiniRacer
 
+from course_lib.conventions import KNOBS, LOSSES
 from course_lib.labs import FOLDER
 
 SECONDS = 60  # that V8 may take
@@ -14,7 +16,7 @@ SECONDS = 60  # that V8 may take
 HARNESS = """
 define = (lab) => { globalThis.lab = lab; };
 const finished = (work) => { let found; for (const step of work) found = step; return found; };
-const control = (name) => lab.controls.find((control) => control.name === name);
+const control = (name, data) => controlsOf(lab, data).find((control) => control.name === name);
 """
 
 # The page on which each lab stands, and the settings that its controls are moved to there.
@@ -24,7 +26,36 @@ PLACES = {
     "landscape": "book/loss_landscapes",
     "step": "book/sgd_sgdw_l1",
     "overfitting": "book/why_decay",
+    "converter": "book/rosetta",
 }
+# Labs without a figure, and why.
+NO_FIGURE = {"converter": "there is nothing to draw: the tables of its page say all that it knows"}
+
+
+def conversions(count):
+    """Yield settings of the converter, each named in the order in which controls show others."""
+    random, knobs = Random(0), [*KNOBS]
+    for _ in range(count):
+        source = random.choice(knobs)
+        kin = [name for name in knobs if KNOBS[name].beside == KNOBS[source].beside]
+        kin = [name for name in kin if KNOBS[name].penalty == KNOBS[source].penalty]
+        yield {
+            "source": source,
+            "target": random.choice(kin if random.random() < 0.9 else knobs),
+            "value": random.choice([0.0, 3e-5, 0.1, 7.0]),
+            "decay_bias": random.choice([None, False, True]),
+            "loss": random.choice([*LOSSES, *7 * [None]]),
+            "n_outputs": random.choice([1, 1, 2, 3]),
+            "n_samples": random.choice([80.0, 1000.0, None]),
+            "batch_size": random.choice([32.0, None]),
+            "lr": random.choice([0.01, 1e-5, None]),
+            "momentum": random.choice([0.0, 0.9]),
+            "dampening": random.choice([0.0, 0.5]),
+            "l1_ratio": random.choice([0.25, 0.5, 1.0, None]),
+            "target_std": random.choice([2.5, None]),
+        }
+
+
 DESCENT = {
     "loss": "MSELoss",
     "condition_number": 100,
@@ -156,6 +187,7 @@ MOVES = {
         )
         for decay in (0, 1e-6, 1e-4, 0.1, 0.5, 10)
     ],
+    "converter": [*conversions(60)],
 }
 
 

@@ -323,4 +323,5 @@ VALID = {
         "noise": 0.2,
         "seed": 3,
     },
+    "labs.converter": lambda: VALID["conventions.convert"](),
 }

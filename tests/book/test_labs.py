@@ -1,10 +1,13 @@
 """The labs on their pages, in a browser with the network cut: moved by controls, read by what they show."""
 
+import json
+
 import pytest
 
 from course_lib import labs
+from course_lib.conventions import KNOBS
 from tests.browsing import SITE, Visit
-from tests.javascript import MOVES, PLACES, script
+from tests.javascript import MOVES, NO_FIGURE, PLACES, script
 
 pytestmark = pytest.mark.site
 each_lab = pytest.mark.parametrize("name", PLACES)
@@ -34,18 +37,21 @@ class Bench:
         return script(self.name).facts(lab)
 
     def move(self, setting, value):
-        """Move a control until it shows a value."""
+        """Move a control until it shows a value; return whether it is shown, and can be moved."""
         control = self.root.locator(f"#{self.name}-{setting}")
+        if control.is_hidden():
+            return False
         kind = control.evaluate("control => control.type")
         if kind == "checkbox":
             control.set_checked(value)
         elif kind == "select-one":
-            control.select_option(str(value))
+            control.select_option(value if isinstance(value, str) else json.dumps(value))
         elif kind == "range":
             values = script(self.name)("control(name).values", name=setting)
             control.fill(str(values.index(value)))
         else:
-            control.fill(str(value))
+            control.fill("" if value is None else str(value))
+        return True
 
     def press(self, name):
         self.root.get_by_role("button", name=name).click()
@@ -64,9 +70,8 @@ def test_lab_shows_what_is_computed_at_each_setting_of_its_controls(name, browse
         now = dict(bench.given["settings"])
         for setting in MOVES[name]:
             for control, value in setting.items():
-                if now[control] != value:
-                    bench.move(control, value)
-            now |= setting
+                if now[control] != value and bench.move(control, value):
+                    now[control] = value
             assert bench.facts() == bench.expected(setting), setting
         bench.press("Reset")
         assert bench.facts() == bench.expected()
@@ -111,8 +116,8 @@ def test_lab_works_from_a_file_and_by_the_keyboard_alone(name, browser):
     bench = Bench(tab, name)
     assert bench.facts() == bench.expected()
     assert tab.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") <= 1
-    stops = """root => [...root.querySelectorAll("input, select, button, [tabindex='0']")].map(
-        (stop, i) => (stop.dataset.stop = String(i)))"""
+    stops = """root => [...root.querySelectorAll("input, select, button, [tabindex='0']")]
+        .filter(stop => stop.checkVisibility()).map((stop, i) => (stop.dataset.stop = String(i)))"""
     wanted = bench.root.evaluate(stops)
     bench.root.evaluate("root => { root.tabIndex = -1; root.focus() }")
     for stop in wanted:
@@ -129,21 +134,23 @@ def test_lab_works_from_a_file_and_by_the_keyboard_alone(name, browser):
 
 
 @each_lab
-def test_a_figure_stands_where_no_scripts_run_and_in_print(name, browser, address):
+def test_a_sentence_and_a_figure_stand_where_no_scripts_run_and_in_print(name, browser, address):
+    def shown(tab):
+        lab = f'.lab[data-lab="{name}"]'
+        places = [lab, f"{lab} + .lab-instead", f".cell_output:has({lab}) img"]
+        return [tab.locator(place).is_visible() for place in places]
+
     context = browser.new_context(java_script_enabled=False)
     tab = context.new_page()
     tab.goto(f"{address}{PLACES[name]}.html")
-    figure = tab.locator(f'.cell_output:has(.lab[data-lab="{name}"]) img')
-    assert figure.is_visible()
+    assert shown(tab) == [False, True, name not in NO_FIGURE]
     context.close()
     with Visit(browser, address) as visit:
         tab = visit.open(f"{PLACES[name]}.html")
         tab.wait_for_selector(".lab-on")
-        figure = tab.locator(f'.cell_output:has(.lab[data-lab="{name}"]) img')
-        assert not figure.is_visible()
+        assert shown(tab) == [True, False, False]
         tab.emulate_media(media="print")
-        assert figure.is_visible()
-        assert not tab.locator(f'.lab[data-lab="{name}"]').is_visible()
+        assert shown(tab) == [False, True, name not in NO_FIGURE]
 
 
 def test_a_point_is_dragged_by_the_mouse(browser, address):
@@ -182,3 +189,47 @@ def test_axes_follow_the_setting(browser, address):
             assert shown.count("0") >= 4
             assert ("100" in shown) == (last_epoch == "100")
             assert ("\N{MINUS SIGN}1" in shown) == (least != "0")
+
+
+def test_a_typed_number_is_computed_with_or_said_to_be_wrong(browser, address):
+    with Visit(browser, address) as visit:
+        bench = Bench(visit.open(f"{PLACES['converter']}.html"), "converter")
+        field, first = bench.root.locator("#converter-n_samples"), bench.expected()
+        wrong = "n_samples must be a number above 0, at most 1e+15"
+        for typed in ("1,000", "0", "-5", "1e99", "many", "1 2", "<b>"):
+            field.fill(typed)
+            assert bench.facts() == {"not computed": wrong}
+            assert field.get_attribute("aria-invalid") == "true"
+            assert bench.root.locator("#converter-n_samples-wrong").inner_text() == wrong
+            field.fill("1000")
+            assert bench.facts() == first
+        for typed, read in {"0,5": 0.5, " 80 ": 80.0, "2.5e2": 250.0, "1000,25": 1000.25, "": None}.items():
+            field.fill(typed)
+            assert bench.facts() == bench.expected({"n_samples": read})
+            assert field.input_value() == typed
+            assert field.get_attribute("aria-invalid") == "false"
+        field.fill("many")
+        bench.move("target", "torch.AdamW.weight_decay")  # which does not ask for it
+        assert field.is_hidden()
+        assert next(iter(bench.facts())) == "no result"
+        bench.press("Reset")
+        assert bench.facts() == first
+        assert visit.errors == []
+
+
+def test_converter_is_swapped_and_finds_knobs_by_their_library(browser, address):
+    with Visit(browser, address) as visit:
+        bench = Bench(visit.open(f"{PLACES['converter']}.html"), "converter")
+        first = bench.facts()
+        bench.press("Swap from and to")
+        assert bench.facts()["result"] == "sklearn.LogisticRegression.C = 1"
+        assert bench.root.locator("#converter-value").input_value() == "0.001"
+        bench.press("Swap from and to")
+        assert bench.facts() == first
+        groups = bench.root.locator("#converter-target optgroup")
+        titles = groups.evaluate_all("groups => groups.map(group => group.label)")
+        assert len(titles) == len(set(titles)) == len({name.partition(".")[0] for name in KNOBS})
+        names = bench.root.locator("#converter-target option").evaluate_all(
+            "all => all.map(one => one.value)"
+        )
+        assert names == [*KNOBS]

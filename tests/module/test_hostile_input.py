@@ -44,6 +44,7 @@ NO_ORACLE = {
     "plotting.small_multiples",
     "labs.step",
     "labs.overfitting",
+    "labs.converter",
 }
 
 # Infinity is the right answer where float64, or the dtype, has none: their docstrings say so.
