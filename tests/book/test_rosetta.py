@@ -6,15 +6,21 @@ import re
 import warnings
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from docutils.core import publish_doctree
+from docutils.parsers.rst.directives import register_directive
+from myst_parser.docutils_ import Parser
 from sklearn.linear_model import Lasso, Ridge
 
 from course_lib import optimizers
 from course_lib.conventions import KNOBS, LIBRARIES
+from course_lib.labs import boundary
 from course_lib.optimum import logistic_optimum
+from tools.build import directives
 from tools.measure import rosetta
 
 RECORD = json.loads(rosetta.RECORD.read_text(encoding="utf-8"))
@@ -253,3 +259,14 @@ def test_page_shows_every_optimizer_that_does_not_shrink(root):
     ]
     for shown in (*others, *RECORD["versions"].values(), RECORD["date"]):
         assert shown.replace(" ", "") in text, shown
+
+
+def test_a_page_of_markdown_shows_a_lab_with_the_options_of_its_directive():
+    text = "```{lab} boundary\n:weight_decay: 0.2\n:penalty: L1\n:decay_bias: False\n:n_steps: 7\n```\n"
+    register_directive("lab", directives.Lab)
+    (shown,) = publish_doctree(text, parser=Parser()).children
+    given = json.loads(html.unescape(re.search("data-given='(.*?)'", shown.astext())[1]))
+    assert given["settings"] == boundary(weight_decay=0.2, penalty="L1", decay_bias=False, n_steps=7).settings
+    assert shown["format"] == "html"
+    assert len(plt.get_fignums()) == 1  # that of the line before; the page draws none
+    plt.close("all")

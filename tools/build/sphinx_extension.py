@@ -5,6 +5,7 @@
   executed side by side, before Sphinx reads the pages.
 - `{claims}` draws the ledger of claims.
 - `{rosetta}` and `{idle-optimizers}` draw what `make rosetta` measured.
+- `{lab}` shows a lab on a page of Markdown.
 - Every chapter's page says how to run it and offers a notebook with course_lib inside.
 - Every page has a description and every table a name; there is a page for addresses without one.
 """
@@ -35,6 +36,7 @@ def setup(app):
     app.add_directive("claims", directives.Ledger)
     app.add_directive("rosetta", directives.Rosetta)
     app.add_directive("idle-optimizers", directives.IdleOptimizers)
+    app.add_directive("lab", directives.Lab)
     app.set_translator("html", pages.Translator)
     app.connect("env-before-read-docs", executing.execute_missing)
     app.connect("source-read", executing.fingerprint)
