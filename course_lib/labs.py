@@ -23,9 +23,9 @@ from numpy.polynomial.legendre import legvander
 from numpy.typing import NDArray
 from torch import nn
 
-from course_lib import _arguments
+from course_lib import _arguments, conventions
 from course_lib._arguments import Array, Loss
-from course_lib.conventions import KNOBS, LIBRARIES, LOSSES, PENALIZED, STEPS, Knob, convert
+from course_lib.conventions import KNOBS, LIBRARIES, PENALIZED, Knob, convert
 from course_lib.data import augment, curved_points, noisy_sine, two_points
 from course_lib.geometry import bisector, max_margin
 from course_lib.landscape import loss_grid
@@ -574,7 +574,7 @@ def _tables() -> Any:  # dict
             part.name: told[part.name] for part in parts if told[part.name] != part.default
         }
     defaults = {part.name: part.default for part in parts if part.default is not MISSING}
-    words = {"losses": LOSSES, "penalized": PENALIZED, "steps": STEPS}
+    words = {"losses": conventions.LOSSES, "penalized": PENALIZED, "steps": conventions.STEPS}
     return json.loads(json.dumps({"libraries": libraries, "defaults": defaults, **words}, default=dict))
 
 

@@ -727,11 +727,21 @@ def written(w):
     return text.replace("-0.0000", "0.0000").replace("-", "\N{MINUS SIGN}")
 
 
+def in_signs(text):
+    for ascii_text, sign in SIGNS.items():
+        text = text.replace(ascii_text, sign)
+    return re.sub(r"\blambda\b", "λ", text)
+
+
+def numeral(number):
+    return repr(float(f"{number:.10g}")).removesuffix(".0")
+
+
 def described(knob, formula, decay_bias):
     kind = {None: knob.bias, True: "decayed", False: "free"}[decay_bias]
     bias = f"the bias is {kind}{'' if kind == knob.bias else ', not by default'}"
     bias = {"none": "it has no bias", "either": "the bias is as on the other side"}.get(knob.bias, bias)
-    return f"{written(knob.objective)}; λ = {written(formula)}; {bias}"
+    return f"{in_signs(knob.objective)}; λ = {in_signs(formula)}; {bias}"
 
 
 def told_of_a_conversion(lab):
@@ -765,8 +775,8 @@ def told_of_a_conversion(lab):
         formulas = [knob._formula(knob._entries(told["n_outputs"])[loss]) for knob in pair]
         does, reference = REFERENCES[pair[0].beside or pair[0].penalty]
         size = convert(**told | {"target": reference, "loss": loss, "decay_bias": None})
-        meaning = f"{does}, with λ = {shown(size)}" if size else "no penalty"
-        facts = {"result": f"{told['target']} = {shown(found)}", "both mean": meaning}
+        meaning = f"{does}, with λ = {numeral(size)}" if size else "no penalty"
+        facts = {"result": f"{told['target']} = {numeral(found)}", "both mean": meaning}
     for word, knob, formula in zip(("from", "to"), pair, formulas, strict=True):
         facts[f"{word} {knob.name}"] = described(knob, formula, decay_bias)
     call = script("converter")("call(settings, data)", settings=told, data=lab.data)
@@ -1439,6 +1449,6 @@ def test_what_an_address_holds_is_what_it_was_written_of(make):
     "text", ["", " ", "NaN", "Infinity", "-1e99", "1e99", "0x1", "<b>", "__proto__", "1,2,3"]
 )
 def test_an_address_with_anything_else_is_not_read(make, text):
-    read = "lab.controls.map(({ read }) => read(text) ?? null)"
-    found = script(make.__name__)(read, text=text)
-    assert found == [None] * len(found)
+    read = "controlsOf(lab, data).map(({ read }) => read(text) === undefined)"
+    found = script(make.__name__)(read, text=text, data=make().data)
+    assert found == [True] * len(found)
