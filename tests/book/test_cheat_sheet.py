@@ -318,6 +318,25 @@ def the_decay_shrinks(page):
     torch.testing.assert_close(page["after"], page["start"] * (1 - 0.1 * 0.5))
 
 
+def the_report_says_what_is_decayed(page):
+    text = page["output"]()
+    assert "decayed bias: 0.bias, 1.bias, 3.bias" in text
+    assert "half-life" in text
+    assert f"{torch.log(torch.tensor(2.0)) / 1e-3 / page['lam']:,.0f}" in text
+
+
+def the_old_rows_stay(page):
+    old, new = page["old_rows"], page["new"]
+    before = old.weight.detach().clone(), new.detach().clone()
+    for _ in range(5):
+        page["optimizer"].zero_grad()
+        torch.cat([old.weight, new])[[0, 100]].square().sum().backward()
+        page["optimizer"].step()
+    assert torch.equal(old.weight, before[0])
+    assert not torch.equal(new, before[1])
+    assert torch.equal(page["words"], torch.cat(before))
+
+
 def the_comparison_tells_how_far_and_where(page):
     assert "11 entries differ, by at most 1.1e-15 (at (0,)) and 5 ULPs" in page["output"]()
 
@@ -338,6 +357,8 @@ PROMISES = {
     "momentum without changing the length of the steps": the_steps_stay_as_long,
     "a Huber loss instead of SmoothL1": huber_is_scaled_smooth_l1,
     "to know what an optimizer's decay does": the_decay_shrinks,
+    "to know what is decayed in my model, and what to look at": the_report_says_what_is_decayed,
+    "some rows of an embedding to stay as they are": the_old_rows_stay,
     "to know whether two results are the same": the_comparison_tells_how_far_and_where,
 }
 
@@ -406,6 +427,8 @@ SABOTAGES = [
     ("0.5 * nn.SmoothL1Loss", "nn.SmoothL1Loss"),
     ("SmoothL1Loss(beta=0.5)", "SmoothL1Loss(beta=1.0)"),
     ("lambda params: torch.optim.AdamW", "lambda params: torch.optim.Adam"),
+    ("optimizer = torch.optim.AdamW(model.parameters()", "optimizer = torch.optim.AdamW(weights"),
+    ("AdamW([new], lr", "AdamW([new, old_rows.weight.requires_grad_()], lr"),
     ("b = a + 1e-15", "b = a + 1e-16"),
 ]
 
