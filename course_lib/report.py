@@ -40,8 +40,8 @@ COLUMNS = {
     "lr": "{:.3g}",
     "lambda": "{:.3g}",
     "decay": "{}",
-    "half-life": "{:,.4g}",
-    "epochs": "{:,.4g}",
+    "half-life": "{}",
+    "epochs": "{}",
     "left": "{:.3g}",
 }
 CAPTION = "What decay reaches"
@@ -142,8 +142,8 @@ def _line(rows: Sequence[Row]) -> dict[str, object]:
         "lr": row.lr,
         "lambda": row.weight_decay,
         "decay": _kind(row),
-        "half-life": row.half_life if row.decays else None,
-        "epochs": row.half_life_epochs if row.decays else None,
+        "half-life": _rounded(row.half_life) if row.decays else None,
+        "epochs": _rounded(row.half_life_epochs) if row.decays else None,
         "left": row.left if row.decays else None,
     }
 
@@ -156,6 +156,10 @@ def _kind(row: Row) -> str:
         return "frozen"
     kind = row.decay.kind if row.decays or row.decay.kind == "not a decay" else "none"
     return SHORT.get(kind, kind)
+
+
+def _rounded(steps: float | None) -> str | None:
+    return None if steps is None else f"{steps:,.0f}" if steps >= 100 else f"{steps:.3g}"
 
 
 def _count(number: int) -> str:

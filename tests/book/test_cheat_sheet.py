@@ -5,6 +5,7 @@ recipe has been spoilt must break its promise: `SABOTAGES` lists ways to spoil o
 """
 
 import copy
+import math
 import re
 from pathlib import Path
 
@@ -322,7 +323,7 @@ def the_report_says_what_is_decayed(page):
     text = page["output"]()
     assert "decayed bias: 0.bias, 1.bias, 3.bias" in text
     assert "half-life" in text
-    assert f"{torch.log(torch.tensor(2.0)) / 1e-3 / page['lam']:,.0f}" in text
+    assert f" {math.log(2) / -math.log1p(-1e-3 * page['lam']):,.0f} " in text
 
 
 def the_old_rows_stay(page):
