@@ -394,7 +394,7 @@ def scale_invariant(model: nn.Module, inputs: Any) -> set[str]:
         for name, weight in model.named_parameters():
             if weight.ndim < 2 or not weight.is_floating_point():
                 continue
-            draws = torch.rand(weight.shape, generator=torch.Generator().manual_seed(0))
+            draws = torch.rand(weight.shape, generator=torch.Generator("cpu").manual_seed(0), device="cpu")
             before = outputs(name, weight)
             doubled, changed = outputs(name, 2 * weight), outputs(name, weight * (1 + draws.to(weight)))
             if (doubled - before).norm() < 0.01 * (changed - before).norm():
