@@ -37,22 +37,22 @@ def conversions(count):
     random, knobs = Random(0), [*KNOBS]
     for _ in range(count):
         source = random.choice(knobs)
-        kin = [name for name in knobs if KNOBS[name].beside == KNOBS[source].beside]
-        kin = [name for name in kin if KNOBS[name].penalty == KNOBS[source].penalty]
+        kind = KNOBS[source].penalty, KNOBS[source].beside
+        kin = [name for name, knob in KNOBS.items() if (knob.penalty, knob.beside) == kind]
         yield {
             "source": source,
             "target": random.choice(kin if random.random() < 0.9 else knobs),
-            "value": random.choice([0.0, 3e-5, 0.1, 7.0]),
+            "value": random.choice([0.0, 3e-5, 0.1, 0.5, 7.0]),
             "decay_bias": random.choice([None, False, True]),
-            "loss": random.choice([*LOSSES, *7 * [None]]),
+            "loss": random.choice([*LOSSES[:3], *9 * [None]]),
             "n_outputs": random.choice([1, 1, 2, 3]),
-            "n_samples": random.choice([80.0, 1000.0, None]),
-            "batch_size": random.choice([32.0, None]),
-            "lr": random.choice([0.01, 1e-5, None]),
+            "n_samples": random.choice([80.0, 500.0, 1000.0, None]),
+            "batch_size": random.choice([8.0, 32.0, None]),
+            "lr": random.choice([0.01, 1e-5, 0.3, None]),
             "momentum": random.choice([0.0, 0.9]),
             "dampening": random.choice([0.0, 0.5]),
             "l1_ratio": random.choice([0.25, 0.5, 1.0, None]),
-            "target_std": random.choice([2.5, None]),
+            "target_std": random.choice([0.4, 2.5, None]),
         }
 
 

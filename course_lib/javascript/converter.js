@@ -292,10 +292,10 @@ define({
   controls(data) {
     const { largest, losses } = data;
     const when = (name) => ({ when: (settings) => needs(name, settings, data) });
-    const from0 = { fits: (x) => x >= 0 && x <= largest, want: `a number from 0 to ${python(largest)}` };
+    const from0 = { fits: (x) => x >= 0 && x <= largest, want: `a number from 0 to ${largest.toExponential()}` };
     const above0 = {
       fits: (x) => x > 0 && x <= largest,
-      want: `a number above 0, at most ${python(largest)}`,
+      want: `a number above 0, at most ${largest.toExponential()}`,
     };
     const below1 = { fits: (x) => x >= 0 && x < 1, want: "a number from 0 to below 1" };
     const upTo1 = { fits: (x) => x >= 0 && x <= 1, want: "a number from 0 to 1", optional: true };

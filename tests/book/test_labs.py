@@ -72,7 +72,7 @@ def test_lab_shows_what_is_computed_at_each_setting_of_its_controls(name, browse
             for control, value in setting.items():
                 if now[control] != value and bench.move(control, value):
                     now[control] = value
-            assert bench.facts() == bench.expected(setting), setting
+            assert bench.facts() == bench.expected(now), setting
         bench.press("Reset")
         assert bench.facts() == bench.expected()
         assert visit.errors == []
