@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache, partial
@@ -47,6 +48,7 @@ __all__ = [
 N = TypeVar("N", int, float)
 LARGEST = 1e15  # that a field for a number takes: whole numbers are exact up to there
 FOLDER = Path(__file__).parent / "javascript"
+COMMENT = re.compile(r"^ *(?://[^\n]*|/\*\*.*?\*/)\n+", re.MULTILINE | re.DOTALL)
 BOUND = 1e6  # from the origin, beyond which a path over a landscape is not followed
 
 
@@ -104,8 +106,9 @@ def _text(name: str) -> str:
 
 
 def _script(name: str) -> str:
+    """Return the script of a lab, without its comments."""
     parts = "\n".join(_text(f"{part}.js") for part in ("rules", "kit", name))
-    return f'(() => {{\n"use strict";\n{parts}}})();\n'
+    return f'(() => {{\n"use strict";\n{COMMENT.sub("", parts)}}})();\n'
 
 
 def _looks(names: Iterable[str], concept: str | None = None) -> dict[str, dict[str, str]]:

@@ -292,7 +292,10 @@ define({
   controls(data) {
     const { largest, losses } = data;
     const when = (name) => ({ when: (settings) => needs(name, settings, data) });
-    const from0 = { fits: (x) => x >= 0 && x <= largest, want: `a number from 0 to ${largest.toExponential()}` };
+    const from0 = {
+      fits: (x) => x >= 0 && x <= largest,
+      want: `a number from 0 to ${largest.toExponential()}`,
+    };
     const above0 = {
       fits: (x) => x > 0 && x <= largest,
       want: `a number above 0, at most ${largest.toExponential()}`,

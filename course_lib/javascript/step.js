@@ -112,8 +112,8 @@ function level(height) {
 const lookOf = (rule, { left, right }, looks) =>
   looks[rule][Number(rule !== left && looks[left][0].color === looks[right][0].color)];
 
-const number = (w) => (Math.abs(w) < 1000 ? fixed(4)(w) : minus(counted(Math.round(w))));
-const pair = (weights) => `(${weights.map(number).join(", ")})`;
+const magnitude = (w) => (Math.abs(w) < 1000 ? fixed(4)(w) : minus(counted(Math.round(w))));
+const pair = (weights) => `(${weights.map(magnitude).join(", ")})`;
 
 function rest(path, n_steps) {
   if (diverges(path)) return `diverges: beyond 10⁹ in step ${counted(path.length - 1)}`;
@@ -122,7 +122,7 @@ function rest(path, n_steps) {
 
 function gap(one, other) {
   const [distance, size] = apart(one, other);
-  return distance <= 1e-9 * Math.max(size, 1e-3) ? "none" : number(distance);
+  return distance <= 1e-9 * Math.max(size, 1e-3) ? "none" : magnitude(distance);
 }
 
 const RULES = {
