@@ -854,8 +854,8 @@ def landscape(
     X, y = _points(loss, condition_number)
     descent = {name: value for name, value in settings.items() if name != "condition_number"}
     path = _path(X, y, LOSSES[loss], theta, **descent)
-    side = torch.linspace(-5, 8, 101, dtype=torch.float64)
-    line = nn.utils.skip_init(nn.Linear, 1, 1, dtype=torch.float64)  # nothing is drawn for it
+    side = torch.linspace(-5, 8, 101, dtype=torch.float64, device="cpu")
+    line = nn.utils.skip_init(nn.Linear, 1, 1, dtype=torch.float64, device="cpu")  # nothing is drawn for it
     values = loss_grid(line, X, y, side, side, loss_fn=LOSSES[loss]).T
     penalty = weight_decay / 2 * (side[:, None] ** 2 + side**2)
     named = "Nesterov" if nesterov else "momentum" if momentum else "plain descent"
@@ -886,7 +886,7 @@ def _points(loss: str, condition_number: float) -> tuple[torch.Tensor, torch.Ten
     """Return the points of a landscape, as columns."""
     if loss != "valley":
         return curved_points(torch.float64)
-    X = torch.tensor([[1.0], [-1.0]], dtype=torch.float64) * condition_number**0.5
+    X = torch.tensor([[1.0], [-1.0]], dtype=torch.float64, device="cpu") * condition_number**0.5
     return X, 2 * X + 2
 
 

@@ -16,6 +16,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from packaging.requirements import Requirement
 
+from tools import ROOT
 from tools.build import home, notebooks, pack
 
 ADDRESS = "https://github.com/somebody/a-fork"
@@ -200,5 +201,5 @@ def test_packed_modules_are_the_modules(tmp_path):
         [sys.executable, script], env=environment, capture_output=True, text=True, check=True
     ).stdout.strip()
     for path in notebooks.modules_used(notebooks.read(notebooks.chapters()[0])):
-        assert (Path(folder) / "course_lib" / path.name).read_text() == path.read_text()
+        assert (Path(folder) / path.relative_to(ROOT)).read_text() == path.read_text()
     shutil.rmtree(folder)
