@@ -7,7 +7,7 @@ from random import Random
 
 from py_mini_racer import MiniRacer
 
-from course_lib.conventions import KNOBS, LOSSES
+from course_lib.conventions import KNOBS, LOSSES, convert
 from course_lib.labs import FOLDER
 
 SECONDS = 60  # that V8 may take
@@ -54,6 +54,14 @@ def conversions(count):
             "l1_ratio": random.choice([0.25, 0.5, 1.0, None]),
             "target_std": random.choice([0.4, 2.5, None]),
         }
+
+
+def refused(told):
+    try:
+        convert(**told)
+    except ValueError:
+        return True
+    return False
 
 
 DESCENT = {

@@ -156,7 +156,7 @@ function number(name, label, { fits, want, optional = false, quick = false, when
       input.addEventListener("input", () => {
         const value = typed();
         if (value !== undefined) return changed(value);
-        complain(`${name} must be ${want}`);
+        complain(`${name} must be ${want}${input.value.includes(",") ? ", without a comma" : ""}`);
         refused(wrong.textContent);
       });
       return {
@@ -464,15 +464,15 @@ function open(lab, root) {
 
   const shown = ({ when }) => !when || when(settings, data);
 
-  function place(control) {
+  function place(control, inUse) {
     const { row, set } = rows[control.name];
-    row.hidden = !shown(control) && !row.contains(document.activeElement); // what is in use stays
+    row.hidden = !shown(control) && !inUse;
     if (row.hidden) refusals.delete(control.name);
     if (!refusals.has(control.name)) set(settings[control.name]);
   }
 
   function render(control) {
-    for (const one of controls) if (one.build) place(one);
+    for (const one of controls) if (one.build) place(one, one === control);
     if (!control?.quick) {
       clearTimeout(job.timer);
       job = { found: undefined, work: lab.run?.({ ...settings }, data), timer: 0 };
