@@ -650,8 +650,9 @@ def test_step_lab_shows_what_chapter_3_says():
         assert weights(*pair, change_at=100) == "(3.0000, 0.4000)"
 
 
-def test_step_lab_tells_of_a_decay_that_changes_in_the_first_step():
-    lab = labs.step(weight_decay=0.1, change_at=1, later_weight_decay=0.3, n_steps=2)
+@pytest.mark.parametrize("change_at", [1, 2, 3])
+def test_step_lab_tells_of_a_decay_that_changes_in_the_first_steps(change_at):
+    lab = labs.step(weight_decay=0.1, change_at=change_at, later_weight_decay=0.3, n_steps=2)
     assert script("step").facts(lab) == told_of_steps(lab)
 
 
