@@ -1,10 +1,7 @@
 // Chapter 3: two weights, a gradient, and two of the book's rules side by side.
 
 const BEYOND = 1e9; // a weight larger than this diverges
-const FAR = 1e5; // outside the picture
-const LONGEST = 5; // weights in the picture
 const MOST = 1000; // steps
-const CHUNK = 200; // steps between two looks at the clock
 const PLANE = [
   [-2, 4],
   [-2, 2],
@@ -75,10 +72,9 @@ function* walk(settings) {
       const t = path.length;
       [theta, state] = move(rule, theta, state, t, decayAt(t, settings), settings);
       path.push(theta);
-      if (t % CHUNK === 0) yield paths;
+      yield paths;
     }
   }
-  yield paths;
 }
 
 /** What the decay adds to the weights in the first step: that step less the one without a decay. */
@@ -90,11 +86,11 @@ function firstDecay(rule, settings) {
   return decayed.map((w, i) => w - bare[i]);
 }
 
-/** The largest distance of two paths after the same step, and the largest weight on them. */
+/** The largest gap of a weight on two paths after the same step, and the largest length on the first of them. */
 function apart(one, other) {
   const common = one.slice(0, other.length);
   const gaps = common.flatMap((theta, t) => theta.map((w, i) => Math.abs(w - other[t][i])));
-  const sizes = common.flatMap((theta) => theta.map(Math.abs));
+  const sizes = common.map((theta) => Math.hypot(...theta));
   return [gaps, sizes].map((values) => values.reduce((a, b) => Math.max(a, b)));
 }
 
@@ -174,7 +170,7 @@ define({
     ({ n_steps }) => ({
       label: "The length of the weights after each step",
       x: [0, n_steps],
-      y: [0, LONGEST],
+      y: [0, 5],
       names: ["step", "length of the weights"],
     }),
   ],
@@ -187,7 +183,7 @@ define({
     }
     if (change_at > 0 && change_at <= n_steps) {
       time.line(
-        [0, LONGEST].map((y) => [change_at, y]),
+        [0, 5].map((y) => [change_at, y]),
         looks.reference,
       );
     }
@@ -195,7 +191,7 @@ define({
       const look = lookOf(rule, settings, looks);
       const lengths = path.map((theta, t) => [t, Math.hypot(...theta)]);
       plane.line(
-        path.map((theta) => theta.map((w) => clip(w, -FAR, FAR))),
+        path.map((theta) => theta.map((w) => clip(w, -1e5, 1e5))),
         look,
       );
       time.line(lengths, look);

@@ -659,7 +659,10 @@ def test_step_lab_tells_of_a_decay_that_changes_in_the_first_steps(change_at):
 def test_levels_and_plane_of_the_step_lab():
     run = script("step")
     for height in (0.25, 8):
-        for point in run("level(height)", height=height):
+        line = np.array(run("level(height)", height=height))
+        close(line[0], line[-1])
+        assert (np.ptp(line, axis=0) > np.sqrt(height)).all()
+        for point in line:
             w = torch.tensor(point, dtype=torch.float64)
             close(loss_of_two_weights(w, {"gradient": "quadratic", "gradient_scale": 1}, 1), height)
     corners = [[-2, -2], [4, -2], [4, 2], [-2, 2]]
