@@ -620,6 +620,8 @@ def step(
     The rules are those of `rules`, with the direction of SGD or of Adam:
 
     ===================  ========================================================================
+    rule                 its step
+    ===================  ========================================================================
     ``SGD``              `rules.coupled`, as torch.optim.SGD
     ``penalty``          SGD on the loss plus :math:`\tfrac{\lambda}{2}\|\theta\|^2`: the same
     ``SGDW``             `rules.decoupled`, as `optimizers.SGDW`
