@@ -101,8 +101,10 @@ def interval(name: str, value: Array) -> torch.Tensor:
     return ends
 
 
-def number(name: str, value: float, *, minimum: float = 0.0, strict: bool = False) -> float:
-    """Return `value` as a float that is at least `minimum` (above it when `strict`)."""
+def number(
+    name: str, value: float, *, minimum: float = 0.0, maximum: float = math.inf, strict: bool = False
+) -> float:
+    """Return `value` as a float from `minimum` (above it when `strict`) to `maximum`."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a real number, got {value!r}")
     try:
@@ -111,17 +113,21 @@ def number(name: str, value: float, *, minimum: float = 0.0, strict: bool = Fals
         real = math.inf
     if not abs(real) < math.inf or real < minimum or (strict and real == minimum):
         raise ValueError(f"{name} must be finite and {'>' if strict else '>='} {minimum:g}, got {value!r}")
+    if real > maximum:
+        raise ValueError(f"{name} must be at most {maximum:g}, got {value!r}")
     return real
 
 
-def count(name: str, value: int, *, minimum: int = 1) -> int:
-    """Return `value` as an int from `minimum` to the largest that torch takes."""
+def count(name: str, value: int, *, minimum: int = 1, maximum: int = 2**63 - 1) -> int:
+    """Return `value` as an int from `minimum` to `maximum`, the largest that torch takes unless told."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value!r}")
     if value >= 2**63:
         raise ValueError(f"{name} must be below 2**63, got {value!r}")
+    if value > maximum:
+        raise ValueError(f"{name} must be at most {maximum:g}, got {value!r}")
     return int(value)
 
 

@@ -15,7 +15,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from functools import cache, partial
 from html import escape
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -45,7 +45,6 @@ __all__ = [
     "converter",
 ]
 
-N = TypeVar("N", int, float)
 LARGEST = 1e15  # that a field for a number takes: whole numbers are exact up to there
 FOLDER = Path(__file__).parent / "javascript"
 COMMENT = re.compile(r"^ *(?://[^\n]*|/\*\*.*?\*/)\n+", re.MULTILINE | re.DOTALL)
@@ -163,11 +162,10 @@ def boundary(
     """
     from course_lib.plotting import boundaries  # which loads matplotlib
 
-    weight_decay = _arguments.number("weight_decay", weight_decay)
-    _at_most("weight_decay", weight_decay, 1)
+    weight_decay = _arguments.number("weight_decay", weight_decay, maximum=1)
     _arguments.choice("penalty", penalty, ("L2", "L1"))
     _arguments.flag("decay_bias", decay_bias)
-    n_steps = _at_most("n_steps", _arguments.count("n_steps", n_steps), 10**7)
+    n_steps = _arguments.count("n_steps", n_steps, maximum=10**7)
     points, y = two_points(dtype=torch.float64)
     if X is not None:
         points = _arguments.finite("X", X, ndim=2).detach().cpu().double()
@@ -274,11 +272,11 @@ def overfitting(
     """
     from course_lib.plotting import curves, fits, panels  # which loads matplotlib
 
-    weight_decay = _at_most("weight_decay", _arguments.number("weight_decay", weight_decay), 10)
-    degree = _at_most("degree", _arguments.count("degree", degree), 15)
-    n_samples = _at_most("n_samples", _arguments.count("n_samples", n_samples, minimum=3), 1000)
-    noise = _at_most("noise", _arguments.number("noise", noise), 1)
-    seed = _at_most("seed", _arguments.count("seed", seed), 20)
+    weight_decay = _arguments.number("weight_decay", weight_decay, maximum=10)
+    degree = _arguments.count("degree", degree, maximum=15)
+    n_samples = _arguments.count("n_samples", n_samples, minimum=3, maximum=1000)
+    noise = _arguments.number("noise", noise, maximum=1)
+    seed = _arguments.count("seed", seed, maximum=20)
     X, y = noisy_sine(n_samples, noise=noise, seed=seed)
     X_held, y_held = noisy_sine(2000, noise=noise, seed=0)
 
@@ -286,9 +284,8 @@ def overfitting(
         return torch.from_numpy(legvander(X[:, 0].numpy(), degree)[:, 1:])
 
     def fit(decay: float) -> LinearModel:
-        center = powers(X).mean(
-            dim=0
-        )  # so that the bias, which is free, does not count as a weight where decay is 0
+        # Centered, so that the bias, which is free, does not count as a weight where decay is 0.
+        center = powers(X).mean(dim=0)
         weight, bias = least_squares_optimum(powers(X) - center, y, decay)
         return LinearModel(weight, bias - center @ weight)
 
@@ -400,13 +397,13 @@ def clock(
     multipliers = ("1", "sqrt k", "k")
     settings: dict[str, Any] = {
         "optimizer": _arguments.choice("optimizer", optimizer, tuple(RULES)),
-        "lr": _at_most("lr", _arguments.number("lr", lr, minimum=1e-5), 1),
-        "weight_decay": _at_most("weight_decay", _arguments.number("weight_decay", weight_decay), 1),
+        "lr": _arguments.number("lr", lr, minimum=1e-5, maximum=1),
+        "weight_decay": _arguments.number("weight_decay", weight_decay, maximum=1),
         "schedule": _arguments.choice("schedule", schedule, tuple(SCHEDULES)),
-        "n_samples": _counted("n_samples", n_samples, 100, 80_000),
-        "batch_size": _counted("batch_size", batch_size, 8, 4096),
-        "n_epochs": _counted("n_epochs", n_epochs, 1, 100),
-        "k": _counted("k", k, 2, 64),
+        "n_samples": _arguments.count("n_samples", n_samples, minimum=100, maximum=80_000),
+        "batch_size": _arguments.count("batch_size", batch_size, minimum=8, maximum=4096),
+        "n_epochs": _arguments.count("n_epochs", n_epochs, maximum=100),
+        "k": _arguments.count("k", k, minimum=2, maximum=64),
         "lr_times": _arguments.choice("lr_times", lr_times, multipliers),
         "weight_decay_times": _arguments.choice("weight_decay_times", weight_decay_times, multipliers),
     }
@@ -556,7 +553,7 @@ def converter(
     reals = {name: None if real is None else float(real) for name, real in {**sizes, **shares}.items()}
     numbers = {"value": float(value), "n_outputs": int(n_outputs)} | reals
     for name, number in numbers.items():
-        _at_most(name, number or 0, LARGEST)
+        _arguments.number(name, number or 0, maximum=LARGEST)
     return Lab(
         "converter",
         names | numbers,
@@ -688,13 +685,13 @@ def step(
         "left": _arguments.choice("left", left, tuple(STEPS)),
         "right": _arguments.choice("right", right, tuple(STEPS)),
         "gradient": _arguments.choice("gradient", gradient, GRADIENTS),
-        "gradient_scale": _between("gradient_scale", gradient_scale, 1e-3, 1e3),
-        "weight_decay": _between("weight_decay", weight_decay, 0, 3),
-        "lr": _between("lr", lr, 1e-3, 1),
-        "momentum": _between("momentum", momentum, 0, 0.99),
-        "n_steps": _at_most("n_steps", _arguments.count("n_steps", n_steps), 1000),
-        "change_at": _at_most("change_at", _arguments.count("change_at", change_at, minimum=0), 1000),
-        "later_weight_decay": _between("later_weight_decay", later_weight_decay, 0, 3),
+        "gradient_scale": _arguments.number("gradient_scale", gradient_scale, minimum=1e-3, maximum=1e3),
+        "weight_decay": _arguments.number("weight_decay", weight_decay, maximum=3),
+        "lr": _arguments.number("lr", lr, minimum=1e-3, maximum=1),
+        "momentum": _arguments.number("momentum", momentum, maximum=0.99),
+        "n_steps": _arguments.count("n_steps", n_steps, maximum=1000),
+        "change_at": _arguments.count("change_at", change_at, minimum=0, maximum=1000),
+        "later_weight_decay": _arguments.number("later_weight_decay", later_weight_decay, maximum=3),
         "start": [theta.tolist()],
     }
     paths = {rule: _walk(rule, settings) for rule in dict.fromkeys((settings["left"], settings["right"]))}
@@ -767,10 +764,6 @@ def _step(
     return of[rule](theta, slope, weight_decay=weight_decay, **given)
 
 
-def _between(name: str, value: float, smallest: float, largest: float) -> float:
-    return _at_most(name, _arguments.number(name, value, minimum=smallest), largest)
-
-
 def landscape(
     *,
     loss: Literal["MSELoss", "L1Loss", "HuberLoss", "SmoothL1Loss", "valley"] = "MSELoss",
@@ -837,15 +830,15 @@ def landscape(
     from course_lib.plotting import contours, small_multiples
 
     _arguments.choice("loss", loss, tuple(LOSSES))
-    condition_number = _arguments.number("condition_number", condition_number, minimum=1)
+    condition_number = _arguments.number("condition_number", condition_number, minimum=1, maximum=1000)
     settings: dict[str, Any] = {
-        "condition_number": _at_most("condition_number", condition_number, 1000),
-        "lr": _at_most("lr", _arguments.number("lr", lr, minimum=1e-3), 10),
-        "momentum": _at_most("momentum", _arguments.number("momentum", momentum), 0.99),
-        "dampening": _at_most("dampening", _arguments.number("dampening", dampening), 0.9),
+        "condition_number": condition_number,
+        "lr": _arguments.number("lr", lr, minimum=1e-3, maximum=10),
+        "momentum": _arguments.number("momentum", momentum, maximum=0.99),
+        "dampening": _arguments.number("dampening", dampening, maximum=0.9),
         "nesterov": _arguments.flag("nesterov", nesterov),
-        "weight_decay": _at_most("weight_decay", _arguments.number("weight_decay", weight_decay), 10),
-        "n_steps": _at_most("n_steps", _arguments.count("n_steps", n_steps), 1000),
+        "weight_decay": _arguments.number("weight_decay", weight_decay, maximum=10),
+        "n_steps": _arguments.count("n_steps", n_steps, maximum=1000),
     }
     if nesterov and (momentum == 0 or dampening > 0):
         raise ValueError("nesterov needs momentum above 0 and no dampening")
@@ -910,13 +903,3 @@ def _path(
         theta, state = coupled(theta, gradient(theta), state, direction, lr=lr, weight_decay=weight_decay)
         path.append(theta)
     return torch.stack(path)
-
-
-def _at_most(name: str, value: N, largest: float) -> N:
-    if value > largest:
-        raise ValueError(f"{name} must be at most {largest:g}, got {value!r}")
-    return value
-
-
-def _counted(name: str, value: int, least: int, largest: int) -> int:
-    return _at_most(name, _arguments.count(name, value, minimum=least), largest)

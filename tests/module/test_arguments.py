@@ -119,6 +119,13 @@ def test_number_may_equal_its_minimum_unless_strict():
         _arguments.number("step", -1e-300)
 
 
+@pytest.mark.parametrize(("take", "above"), [(_arguments.number, 3.1), (_arguments.count, 4)])
+def test_number_and_count_may_equal_their_maximum(take, above):
+    assert take("step", 3, maximum=3) == 3
+    with pytest.raises(ValueError, match=rf"^step must be at most 3, got {above}$"):
+        take("step", above, maximum=3)
+
+
 @pytest.mark.parametrize(
     ("value", "error"),
     [
