@@ -189,7 +189,7 @@ function points(name, count, [[left, right], [low, high]]) {
 
 /** Round numbers from low to high, ten in every tenfold. */
 function logspace(low, high) {
-  const decades = linspace(0, Math.round(Math.log10(high / low)), Math.round(Math.log10(high / low)) + 1);
+  const decades = Array.from({ length: Math.round(Math.log10(high / low)) + 1 }, (_, k) => k);
   const values = decades.flatMap((k) => [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8].map((m) => low * m * 10 ** k));
   return values.map((value) => Number(value.toPrecision(3))).filter((value) => value <= high);
 }
@@ -305,11 +305,6 @@ function makePlot(
     dot(u, v, attributes = {}) {
       inner.append(drawn("circle", { cx: px(u), cy: py(v), r: 5, ...attributes }));
     },
-    rect(u, v, du, dv, attributes = {}) {
-      const [x0, x1] = [px(u), px(u + du)];
-      const [y0, y1] = [py(v + dv), py(v)];
-      inner.append(drawn("rect", { x: x0, y: y0, width: x1 - x0, height: y1 - y0, ...attributes }));
-    },
   };
 }
 
@@ -335,14 +330,12 @@ function axisTicks([low, high], log) {
   );
 }
 
+/** A number of an axis; beyond a thousand a tenfold is written as a power of ten. */
 function power(value) {
-  const exponent = Math.log10(value);
-  if (!(Number.isInteger(round(exponent, 9)) && Math.abs(exponent) > 3)) return minus(String(value));
-  return drawnPower(round(exponent, 9));
+  const exponent = round(Math.log10(value), 9);
+  if (!Number.isInteger(exponent) || Math.abs(exponent) <= 3) return minus(String(value));
+  return `10${[...String(exponent)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("")}`;
 }
-
-const drawnPower = (exponent) =>
-  `10${[...minus(String(exponent))].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("")}`;
 
 const stroke = ({ color, dashes = "" }) => ({
   stroke: color,

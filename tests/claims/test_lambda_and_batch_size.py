@@ -18,7 +18,7 @@ from course_lib.models import Perceptron
 from course_lib.optimizers import SGDW
 from course_lib.optimum import logistic_objective, logistic_optimum
 from course_lib.penalties import l2_penalty
-from course_lib.report import coast
+from course_lib.probe import coast
 from course_lib.scratch import logistic_descent, logistic_sweep
 from course_lib.training import train
 from tests.refuting import being, plus, refuted_by, times

@@ -17,7 +17,7 @@ from course_lib.models import Perceptron
 from course_lib.optimizers import SGDW, ProximalSGD
 from course_lib.optimum import logistic_optimum
 from course_lib.penalties import l1_penalty, l2_penalty, soft_threshold
-from course_lib.report import coast
+from course_lib.probe import coast
 from course_lib.training import train
 from tests.refuting import being, refuted_by, times
 

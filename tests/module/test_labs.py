@@ -31,7 +31,7 @@ from course_lib.models import LinearModel, Perceptron
 from course_lib.optimizers import SGDW, ProximalSGD
 from course_lib.optimum import least_squares_optimum
 from course_lib.penalties import l1_penalty, l2_penalty, soft_threshold
-from course_lib.report import coast
+from course_lib.probe import coast
 from course_lib.scratch import logistic_descent
 from tests.javascript import MOVES, NO_FIGURE, PLACES, conversions, script
 
