@@ -76,6 +76,12 @@ def _groups(row: Row) -> str:
     return f"{row.optimizer}(decay_groups(model, {row.weight_decay or 0:g}), lr={row.lr or 0:g})"
 
 
+def _better_free(rows: Sequence[Row], what: str, why: str, where: str) -> Iterator[Finding]:
+    """Warn of decayed parameters, those of each setting together, and say how to free them."""
+    for same in _by(rows, lambda row: (row.optimizer, row.lr, row.weight_decay)):
+        yield from _about(same, "warning", what, why, where, _groups(same[0]))
+
+
 def _is_bias(row: Row) -> bool:
     return row.reason is not None and row.reason.why.startswith("bias")
 
@@ -172,9 +178,8 @@ def too_much(rows: Sequence[Row]) -> Iterator[Finding]:
 def decayed_bias(rows: Sequence[Row]) -> Iterator[Finding]:
     """A decayed bias."""
     biases = [row for row in rows if row.decays and _is_bias(row)]
-    for same in _by(biases, lambda row: (row.optimizer, row.lr, row.weight_decay)):
-        why = "A bias has to hold an offset, and decay pulls it to zero. By convention, too, it is free."
-        yield from _about(same, "warning", "decayed bias", why, BOUNDARY, _groups(same[0]))
+    why = "A bias has to hold an offset, and decay pulls it to zero. By convention, too, it is free."
+    yield from _better_free(biases, "decayed bias", why, BOUNDARY)
 
 
 @rule
@@ -184,22 +189,19 @@ def decayed_gain(rows: Sequence[Row]) -> Iterator[Finding]:
         row
         for row in rows
         if row.decays
+        and not _is_scale(row)
         and (_is_gain(row) or (len(row.shape) == 1 and row.reason and row.reason.why.startswith("vector")))
     ]
-    for same in _by(
-        [row for row in gains if not _is_scale(row)], lambda row: (row.optimizer, row.lr, row.weight_decay)
-    ):
-        why = "By convention gains are free: they start at 1, and weights around them undo what decay does."
-        yield from _about(same, "warning", "decayed gain", why, STEPS, _groups(same[0]))
+    why = "By convention gains are free: they start at 1, and weights around them undo what decay does."
+    yield from _better_free(gains, "decayed gain", why, STEPS)
 
 
 @rule
 def decayed_scale(rows: Sequence[Row]) -> Iterator[Finding]:
     """A decayed temperature or scale."""
     scales = [row for row in rows if row.decays and _is_scale(row)]
-    for same in _by(scales, lambda row: (row.optimizer, row.lr, row.weight_decay)):
-        why = "Its value is meant, and zero is no natural place for it; a decay turns it down for ever."
-        yield from _about(same, "warning", "decayed temperature or scale", why, REACH, _groups(same[0]))
+    why = "Its value is meant, and zero is no natural place for it; a decay turns it down for ever."
+    yield from _better_free(scales, "decayed temperature or scale", why, REACH)
 
 
 @rule
