@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from course_lib import _arguments
 from course_lib._facts import Row, rows_of
 from course_lib._findings import SEVERITIES, Finding, findings_of
+from course_lib.probe import coast as coast  # which stood here first
 from course_lib.tables import Table, table
 
 __all__ = ["Report", "decay_report"]
