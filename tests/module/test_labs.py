@@ -179,6 +179,8 @@ def test_ends_of_the_boundary_labs_plane_and_of_its_steps():
     )
     assert run("control('n_steps').values.slice(0, 11)") == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12]
     assert run("control('n_steps').values.at(-1)") == 10**7
+    assert run("recorded(11)").index(11) == run("recorded(11)").index(10) + 1
+    assert run("recorded(11)")[:3] == [1, 2, 3]
 
 
 def counted(number):
