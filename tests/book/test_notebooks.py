@@ -152,3 +152,11 @@ def test_modules_used_follows_imports_of_imports(tmp_path):
     assert used("import course_lib.b as b") == ["__init__", "_c", "b"]
     assert used("%pip list\nfrom course_lib import d") == ["__init__", "d"]
     assert used("import course_lib\ncourse_lib.d") == ["__init__", "d"]
+
+
+@pytest.mark.parametrize("source", ["from course_lib import labs", "from course_lib.labs import step"])
+def test_a_notebook_with_labs_uses_their_scripts(source, root):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    scripts = set((root / "course_lib" / "javascript").iterdir())
+    assert scripts
+    assert scripts <= set(notebooks.modules_used(notebook))

@@ -1,12 +1,15 @@
 """The notebooks that carry what they use of course_lib: their modules, and their links."""
 
+import os
 import re
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 
+from course_lib import labs
 from tools.build import home, notebooks, pack
 
 ADDRESS = "https://github.com/somebody/a-fork"
@@ -47,6 +50,18 @@ def test_each_carries_the_modules_that_it_uses_and_no_other(tmp_path):
     command = [sys.executable, "-c", IMPORT_ALL, *scripts]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert run.stdout.splitlines() == expected
+
+
+def test_a_packed_notebook_shows_a_lab(tmp_path):
+    cells = [nbformat.v4.new_code_cell(""), nbformat.v4.new_code_cell("from course_lib.labs import boundary")]
+    packed = pack.pack(nbformat.v4.new_notebook(cells=cells))
+    script = tmp_path / "packed.py"
+    shown = "print(boundary(n_steps=1)._repr_html_())"
+    script.write_text("\n".join([*(cell.source for cell in packed.cells), shown]), encoding="utf-8")
+    command, environment = [sys.executable, str(script)], os.environ | {"MPLBACKEND": "agg"}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout == labs.boundary(n_steps=1)._repr_html_() + "\n"
+    plt.close("all")
 
 
 def test_modules_that_a_chapter_does_not_use_stay_at_home():

@@ -157,6 +157,23 @@ def test_line_of_the_boundary_lab_after_a_million_steps():
     assert last[-1]["step"] == 10**7
 
 
+@pytest.mark.parametrize("setting", LINES[:2] + LINES[3:-1], ids=str)
+def test_figure_of_the_boundary_lab_shows_the_trained_line(setting):
+    lab = labs.boundary(**setting, n_steps=50)
+    theta = trained(lab, 50)[-1]
+    name = f"{lab.settings['penalty']} with {lab.settings['weight_decay']:g}"
+    (line,) = (line for line in plt.gca().lines if line.get_label() == name)
+    x, y = line.get_data()
+    assert abs(theta[0] * x + theta[1] * y + theta[2]).max() <= 1e-9 * np.linalg.norm(theta)
+
+
+def test_figure_of_the_boundary_lab_leaves_out_a_line_that_has_no_weights():
+    labs.boundary(**LINES[-1], n_steps=50)
+    names = [line.get_label() for line in plt.gca().lines]
+    assert "bisector" in names
+    assert "L1 with 1" not in names
+
+
 def test_bisector_and_widest_margin_of_the_boundary_lab():
     random, run = np.random.default_rng(1), script("boundary")
     y = torch.tensor([1.0, 0.0])

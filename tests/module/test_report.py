@@ -19,6 +19,14 @@ from course_lib.report import decay_report
 from tests.planted import FAULTS, SGD, AdamW, W, grouped, planted
 
 
+@pytest.mark.parametrize(("decay", "shown"), [(1e-3, "69,314"), (0.6, "115"), (1.0, "69"), (30.0, "1.94")])
+def test_steps_are_whole_numbers_from_a_hundred_on(decay, shown):
+    model = nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=decay)
+    table = decay_report(model, optimizer).table()
+    assert dict(zip(table.head, table.rows[0], strict=True))["half-life"] == shown
+
+
 def test_chapters_find_coast_here():
     assert report.coast is probe.coast
 

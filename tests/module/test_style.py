@@ -77,3 +77,9 @@ def test_several_of_one_concept_differ_in_lightness_and_dashes_and_keep_their_hu
 def test_more_series_than_dash_patterns_have_looks():
     found = looks("series", map(str, range(len(DASHES) + 2)), "L2").values()
     assert len({look.color for look in found}) == len(DASHES) + 2
+
+
+def test_a_look_in_a_browser_is_that_of_a_figure_for_a_line_of_two_pixels():
+    assert looks("lines", ["no decay"])["no decay"].svg == {"color": "#000000", "dashes": ""}
+    assert looks("lines", ["L2"])["L2"].svg == {"color": "#0072b2", "dashes": "14 3 3 3"}
+    assert looks("lines", ["reference"])["reference"].svg == {"color": "#595959", "dashes": "2 3"}
