@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from course_lib import _arguments
+from course_lib._experiments import penalty_in, scale_invariant
 from course_lib._probe import WEIGHTS, bench, number_in, same_random_numbers, set_in_groups
 from course_lib.groups import Reason, _default, _homes, _marks
 from course_lib.probe import Decay, _Verdict
@@ -29,6 +28,7 @@ OF_SCHEDULES = {"params", "param_names", "initial_lr", "max_lr", "min_lr", "base
 FLAGS = {"foreach": None, "fused": None, "capturable": False, "differentiable": False}
 MOMENTA = {"momentum", "betas"}
 CYCLED = {"weight_decay"} | MOMENTA
+NO_PULL = 0.0, 0.0
 STEPS_TO_RUN = 10_000  # of all groups, where there is no formula
 
 
@@ -53,6 +53,8 @@ class Row:
     left: float | None = None
     peak: float | None = None
     unseen: float | str | None = None
+    l2: float = 0.0
+    l1: float = 0.0
     ends_in_zero: bool = False
     in_model: bool = True
     trainable: bool = True
@@ -279,6 +281,7 @@ def rows_of(
     n_steps: int | None,
     steps_per_epoch: float | None,
     inputs: Any,
+    loss: Callable[[], torch.Tensor] | None,
 ) -> list[Row]:
     """Return a row for every parameter of the model, in its order, and for what else the optimizers hold."""
     names: dict[int, list[str]] = {}
@@ -298,6 +301,7 @@ def rows_of(
                 names[id(parameter)] = [said[index] if said else place]
     homes, marks = _homes(model), _marks(model)
     invariant = scale_invariant(model, inputs) if inputs is not None else set()
+    penalties = penalty_in(model, loss) if loss is not None else {}
     rows = []
     for key, parameter in parameters.items():
         places = homes.get(parameter, []) if isinstance(parameter, nn.Parameter) else []
@@ -311,6 +315,8 @@ def rows_of(
             has_gradient=parameter.grad is not None,
             reason=_reason(places, parameter, marks),
             groups=tuple(group.name for group in holders.get(key, [])),
+            l2=penalties.get(names[key][0], NO_PULL)[0],
+            l1=penalties.get(names[key][0], NO_PULL)[1],
             marks=tuple(_seen(names[key], places, parameter, bool({*names[key]} & invariant))),
         )
         for group in holders.get(key, [])[:1]:
@@ -367,59 +373,3 @@ def _decayed(row: Row, group: Group, steps_per_epoch: float | None) -> Row:
     steps = row.half_life, row.time_constant
     half_life, constant = (n / steps_per_epoch if n is not None and steps_per_epoch else None for n in steps)
     return replace(row, half_life_epochs=half_life, time_constant_epochs=constant)
-
-
-def scale_invariant(model: nn.Module, inputs: Any) -> set[str]:
-    """Return the weights whose size the output does not show: twice the weight, and it stays the same.
-
-    That the output depends on the weight at all is seen by another change, of every other number.
-    """
-    if any(tensor.is_meta for tensor in model.parameters()):
-        raise ValueError("inputs need a model with values, and it has parameters on the meta device")
-    args, kwargs = ((), dict(inputs)) if isinstance(inputs, dict) else (inputs, {})
-    args = args if isinstance(args, tuple) else (args,)
-    buffers = dict(model.named_buffers())
-    seen = []
-
-    def outputs(name: str, weight: torch.Tensor) -> torch.Tensor:
-        state = {name: weight} | {key: buffer.clone() for key, buffer in buffers.items()}
-        with same_random_numbers(), _arguments.within("inputs: model(inputs)"):
-            result = torch.func.functional_call(model, state, args, kwargs)
-        found = [part.double().reshape(-1) for part in _tensors(result) if part.is_floating_point()]
-        if not found:
-            raise ValueError(f"inputs must give an output with floating numbers, got {type(result).__name__}")
-        return torch.cat(found)
-
-    with torch.no_grad(), _measuring(model):
-        for name, weight in model.named_parameters():
-            if weight.ndim < 2 or not weight.is_floating_point():
-                continue
-            draws = torch.rand(weight.shape, generator=torch.Generator("cpu").manual_seed(0), device="cpu")
-            before = outputs(name, weight)
-            doubled, changed = outputs(name, 2 * weight), outputs(name, weight * (1 + draws.to(weight)))
-            if (doubled - before).norm() < 0.01 * (changed - before).norm():
-                seen.append(name)
-    return set(seen)
-
-
-@contextmanager
-def _measuring(model: nn.Module) -> Iterator[None]:
-    """Let every module compute as when it is used, but normalizations by the batch, as when they learn."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        for module, _ in modes:
-            module.training = isinstance(module, _NormBase)
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)

@@ -5,6 +5,7 @@ A rule gets what is known of each parameter and yields findings. To add one, wri
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -358,6 +359,22 @@ def scale_invariant(rows: Sequence[Row]) -> Iterator[Finding]:
         REACH,
         "nothing; but tune lr and weight_decay together",
     )
+
+
+@rule
+def penalized(rows: Sequence[Row]) -> Iterator[Finding]:
+    """A penalty in the loss, and a decay."""
+    twice = [row for row in rows if row.decays and (row.l2 or row.l1)]
+    for same in _by(twice, lambda row: (row.optimizer, row.weight_decay)):
+        row = max(same, key=lambda row: math.prod(row.shape))
+        pulls = {"times the weight": row.l2, "times its sign": row.l1}
+        added = " and ".join(f"{number:.3g} {what}" for what, number in pulls.items() if number)
+        why = (
+            f"The loss adds {added} to the gradient of {row.names[0]}, and {row.optimizer} decays it by "
+            f"{row.weight_decay or 0:g} besides."
+        )
+        fix = "weight_decay=0.0, or a loss without the penalty"
+        yield from _about(same, "warning", "a penalty in the loss and a decay", why, STEPS, fix)
 
 
 @rule

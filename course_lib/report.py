@@ -7,11 +7,12 @@ import importlib
 import math
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from html import escape
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -64,7 +65,8 @@ class Report:
         ``time_constant``, the steps until a half and 1/e is left (None where a step takes no fixed share),
         and the same in epochs, ``half_life_epochs`` and ``time_constant_epochs``; ``left``, the share that
         is left after all steps; ``peak``, the largest share that a step takes; ``ends_in_zero``, whether a
-        schedule does; ``unseen``, what a step takes of a row that a sparse gradient leaves out;
+        schedule does; ``unseen``, what a step takes of a row that a sparse gradient leaves out; ``l2`` and
+        ``l1``, what a penalty in the loss adds to the gradient, times the weight and times its sign;
         ``in_model``; ``trainable``; ``has_gradient``; ``reason``, what `course_lib.groups.decay_reasons`
         says; and ``marks``, such as "embedding", "flattened", "scale-invariant".
     findings : tuple
@@ -187,6 +189,7 @@ def decay_report(
     n_steps: int | None = None,
     scheduler: LRScheduler | Sequence[LRScheduler] | None = None,
     inputs: Any = None,
+    loss: Callable[[], torch.Tensor] | None = None,
 ) -> Report:
     r"""Say which parameters of a model are decayed, by how much and by which rule, and what to look at.
 
@@ -216,6 +219,10 @@ def decay_report(
         What the model takes: a tensor, a tuple of arguments, or a dict of arguments by name. With it weights
         are found whose size the output does not show: each is doubled in a copy, and the outputs compared,
         normalizations by the batch as in training, and all else as in use.
+    loss : callable, optional
+        Without arguments; calls the model and returns the loss of a batch, before ``backward``. With it a
+        penalty is found that pulls on the same parameters as a decay: the output of the model is cut from
+        its parameters, and what still reaches them is compared with the weights and their signs.
 
     Returns
     -------
@@ -226,8 +233,8 @@ def decay_report(
     ------
     ValueError, TypeError
         If an argument is of another kind, a parameter has no shape yet, only one of `n_samples` and
-        `batch_size` is given, `scheduler` is not one of `optimizer` or fails, comes without `n_steps`, or
-        `model` fails on `inputs`.
+        `batch_size` is given, `scheduler` is not one of `optimizer` or fails, comes without `n_steps`,
+        `model` fails on `inputs`, or `loss` fails, does not call `model` or is not one number.
 
     Examples
     --------
@@ -262,7 +269,9 @@ def decay_report(
         )
         epoch = -(-n_samples // batch_size)
     n_steps = None if n_steps is None else _arguments.count("n_steps", n_steps)
-    rows = rows_of(model, optimizers, schedulers, n_steps, epoch, inputs)
+    if loss is not None and not callable(loss):
+        raise TypeError(f"loss must be a function that returns the loss of a batch, got {loss!r}")
+    rows = rows_of(model, optimizers, schedulers, n_steps, epoch, inputs, loss)
     return Report(tuple(rows), tuple(findings_of(rows)))
 
 

@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import nn
+from torch.nn.utils import clip_grad_norm_
 
+from course_lib.penalties import l1_penalty, l2_penalty
 from course_lib.probe import coast
 from course_lib.report import decay_report
 from tests.refuting import being, refuted_by, times
@@ -186,6 +188,15 @@ def test_decay_sets_the_angle_of_a_step():
     assert ((turns() / expected - 1).abs() < 0.02).all()
 
 
+def samples():
+    """Ten orders of the digits, whose images have length 1."""
+    digits = load_digits()
+    images, labels = F.normalize(torch.tensor(digits.data).float(), dim=1), torch.tensor(digits.target)
+    generators = [torch.Generator().manual_seed(seed) for seed in range(10)]
+    order = torch.stack([torch.randperm(len(labels), generator=generator) for generator in generators])
+    return images, labels, order
+
+
 def by_cosine(decay_scale, images, labels, order, n_steps=500):
     """The held-out loss of ten classifiers by cosines with a learnt temperature."""
     generator = torch.Generator().manual_seed(0)
@@ -208,11 +219,7 @@ def by_cosine(decay_scale, images, labels, order, n_steps=500):
 @refuted_by(by_cosine, decay_scale=times(0.3))
 def test_a_decayed_temperature_costs():
     """On ten of ten samples a decay of 0.1 on the temperature alone raises the held-out loss by a quarter or more."""
-    digits = load_digits()
-    images, labels = F.normalize(torch.tensor(digits.data).float(), dim=1), torch.tensor(digits.target)
-    generators = [torch.Generator().manual_seed(seed) for seed in range(10)]
-    order = torch.stack([torch.randperm(len(labels), generator=generator) for generator in generators])
-    free, decayed = (by_cosine(decay, images, labels, order) for decay in (0.0, 0.1))
+    free, decayed = (by_cosine(decay, *samples()) for decay in (0.0, 0.1))
     assert (decayed >= 1.25 * free).all()
 
 
@@ -265,6 +272,59 @@ def test_a_schedule_leaves_by_its_area():
         assert weight.item() == pytest.approx(exp(-0.2 * area), rel=0.01)
 
 
+def lengths(max_norm, weight_decay=0.0, penalty=0.0, n_steps=300):
+    """Of the weights of ten linear models, after SGD with clipped gradients."""
+    images, labels, order = samples()
+    generator = torch.Generator().manual_seed(0)
+    weights = [nn.Parameter(torch.zeros(64, 10)) for _ in order]
+    optimizer = torch.optim.SGD(weights, lr=1.0, weight_decay=weight_decay)
+    for _ in range(n_steps):
+        rows = order[:, torch.randint(1000, (20,), generator=generator)]
+        z = images[rows] @ torch.stack(weights)
+        losses = F.cross_entropy(z.mT, labels[rows], reduction="none").mean(1)
+        optimizer.zero_grad()
+        (losses.sum() + l2_penalty(weights, penalty)).backward()
+        for weight in weights:
+            clip_grad_norm_(weight, max_norm)
+        optimizer.step()
+    return torch.stack(weights).detach().norm(dim=(1, 2))
+
+
+@refuted_by(lengths, max_norm=times(10))
+@refuted_by(lengths, max_norm=times(0.2))
+@refuted_by(lengths, penalty=times(0.3))
+def test_clipping_spares_the_decay():
+    """On ten of ten samples SGD with gradients clipped to 0.05 ends with weights half as long or shorter under `weight_decay` as under the same penalty in the loss; clipped to 0.5, where nothing is clipped, they are equal."""
+    for max_norm in (0.05, 0.5):
+        in_optimizer, in_loss = lengths(max_norm, weight_decay=0.01), lengths(max_norm, penalty=0.01)
+        assert len(in_loss) == 10
+        if max_norm == 0.5:
+            torch.testing.assert_close(in_optimizer, in_loss, rtol=1e-5, atol=0)
+            torch.testing.assert_close(lengths(torch.inf, penalty=0.01), in_loss, rtol=0, atol=0)
+        else:
+            assert (in_optimizer <= in_loss / 2).all()
+
+
+def unseen(n_batches, n_accumulated, lr, weight_decay):
+    """What is left of a weight that no batch sees."""
+    weights = nn.Parameter(torch.ones(2, dtype=torch.float64))
+    optimizer = torch.optim.AdamW([weights], lr=lr, weight_decay=weight_decay)
+    for batch in range(1, n_batches + 1):
+        weights[0].backward()
+        if batch % n_accumulated == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+    return weights[1].item()
+
+
+@refuted_by(unseen, n_accumulated=times(2))
+@refuted_by(torch.optim.AdamW, weight_decay=times(1.01))
+def test_accumulation_decays_once_a_step():
+    """Over 400 micro-batches AdamW multiplies a weight without a gradient by (1 − lr · decay)^400, and by (1 − lr · decay)^100 if four are accumulated."""
+    assert unseen(400, 1, lr=0.01, weight_decay=0.1) == pytest.approx((1 - 0.01 * 0.1) ** 400, 1e-12)
+    assert unseen(400, 4, lr=0.01, weight_decay=0.1) == pytest.approx((1 - 0.01 * 0.1) ** 100, 1e-12)
+
+
 def measured(rank, folder, flat):
     """Write down how many dimensions the parameters of a small model have in one of two processes."""
     from torch.distributed.fsdp import FullyShardedDataParallel
@@ -295,6 +355,26 @@ def dimensions(*, flat=True):
 def test_flattened_parameters_are_all_one_dimensional():
     """In two processes under FSDP's default flattening every parameter has one dimension, so `p.ndim < 2` is true of matrices, too."""
     assert dimensions() == ["[1]", "[1]"]
+
+
+@refuted_by(l1_penalty, weight_decay=times(1.01))
+@refuted_by(l2_penalty, weight_decay=times(1.01))
+@refuted_by(torch.optim.AdamW, weight_decay=being(0))
+def test_a_penalty_in_the_loss_is_found():
+    """`decay_report` finds a penalty in the loss beside a decay, and tells how much of the weight or of its sign it adds to the gradient."""
+    torch.manual_seed(0)
+    model, x = nn.Linear(3, 2).double(), torch.randn(5, 3, dtype=torch.float64)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
+
+    def loss():
+        return model(x).square().mean() + l2_penalty(model.weight, 0.02) + l1_penalty(model.bias, 0.03)
+
+    report = decay_report(model, optimizer, loss=loss)
+    weight, bias = report.rows
+    assert (weight.l2, weight.l1) == pytest.approx((0.02, 0), rel=1e-6, abs=1e-12)
+    assert (bias.l2, bias.l1) == pytest.approx((0, 0.03), rel=1e-6, abs=1e-12)
+    named = {finding.what: finding.parameters for finding in report.findings}
+    assert named.get("a penalty in the loss and a decay") == ("weight", "bias")
 
 
 class Tagger(nn.Module):

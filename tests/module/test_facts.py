@@ -292,80 +292,6 @@ def test_an_optimizer_that_fails_later_is_told():
     assert [finding.what for finding in report.findings] == ["not measured"]
 
 
-# Normalizations, by experiment.
-
-
-class Invariant(nn.Module):
-    """Of its weights, the first two are seen by a normalization alone; the last is of no use."""
-
-    def __init__(self, norm):
-        super().__init__()
-        self.before = nn.Linear(4, 4, bias=False)
-        self.norm = norm
-        self.after, self.unused = nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)
-
-    def forward(self, x):
-        return {"logits": [self.after(self.norm(self.before(x)))], "rows": len(x)}
-
-
-NORMS = {
-    "BatchNorm": lambda: nn.BatchNorm1d(4, affine=False),
-    "LayerNorm": lambda: nn.LayerNorm(4, elementwise_affine=False),
-    "RMSNorm": lambda: nn.RMSNorm(4, elementwise_affine=False),
-    "nothing": nn.Tanh,
-}
-
-
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("norm", NORMS)
-def test_weights_in_front_of_a_normalization_are_found_by_experiment(norm, training):
-    torch.manual_seed(0)
-    model = Invariant(NORMS[norm]()).train(training)
-    expected = [] if norm == "nothing" else [("note", "scale-invariant", ("before.weight",))]
-    for inputs in (torch.randn(8, 4), (torch.randn(8, 4),), {"x": torch.randn(8, 4)}):
-        assert found(model, AdamW(model.parameters()), inputs=inputs) == expected
-
-
-def test_each_channel_in_front_of_a_normalization_counts():
-    torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Conv2d(1, 3, 3, bias=False), nn.InstanceNorm2d(3), nn.Conv2d(3, 2, 2, bias=False)
-    )
-    expected = [("note", "scale-invariant", ("0.weight",))]
-    assert found(model, AdamW(model.parameters()), inputs=torch.randn(2, 1, 6, 6)) == expected
-
-
-@pytest.mark.parametrize(
-    ("model", "inputs", "match"),
-    [
-        (
-            nn.Linear(2, 1),
-            torch.ones(3, 5),
-            r"^inputs: model\(inputs\): mat1 and mat2 shapes cannot be multipl",
-        ),
-        (nn.Linear(2, 1), "text", r"^inputs: model\(inputs\): "),
-        (
-            nn.Linear(2, 1, device="meta"),
-            torch.ones(3, 2),
-            "^inputs need a model with values, and it has para",
-        ),
-    ],
-)
-def test_inputs_that_a_model_does_not_take_are_refused(model, inputs, match):
-    with pytest.raises((ValueError, TypeError), match=match):
-        decay_report(model, AdamW(model.parameters()), inputs=inputs)
-
-
-def test_an_output_without_numbers_is_refused():
-    class Words(nn.Linear):
-        def forward(self, x):
-            return "word"
-
-    model = Words(2, 1)
-    with pytest.raises(ValueError, match=r"^inputs must give an output with floating numbers, got str$"):
-        decay_report(model, AdamW(model.parameters()), inputs=torch.ones(1, 2))
-
-
 # Nothing of the caller's is touched.
 
 
@@ -403,7 +329,8 @@ class Drawing(nn.Sequential):
 
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("training", [False, True])
-def test_nothing_of_the_callers_is_touched(training, fails):
+@pytest.mark.parametrize("by_loss", [False, True])
+def test_nothing_of_the_callers_is_touched(by_loss, training, fails):
     torch.manual_seed(0)
     model = Drawing(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 2)).train(training)
     model[2].train(not training)
@@ -417,12 +344,14 @@ def test_nothing_of_the_callers_is_touched(training, fails):
     optimizer.register_step_pre_hook(lambda *_: hooked.append(1))
     before = everything(model, optimizer, scheduler)
     model.fails = fails
-    settings = {"n_samples": 9, "batch_size": 2, "n_steps": 20, "scheduler": scheduler, "inputs": inputs}
+    settings = {"n_samples": 9, "batch_size": 2, "n_steps": 20, "scheduler": scheduler}
+    settings |= {"loss": lambda: model(inputs).sum()} if by_loss else {"inputs": inputs}
     if fails:
-        with pytest.raises(ValueError, match=r"^inputs: model\(inputs\): stop$"):
+        with pytest.raises(ValueError, match=r"^(inputs: model\(inputs\)|loss: loss\(\)): stop$"):
             decay_report(model, optimizer, **settings)
     else:
-        assert decay_report(model, optimizer, **settings).rows[0].marks == ("scale-invariant",)
+        marks = () if by_loss else ("scale-invariant",)
+        assert decay_report(model, optimizer, **settings).rows[0].marks == marks
     after = everything(model, optimizer, scheduler)
     assert {name for name in after if after[name] != before[name]} == set()
     assert not hooked

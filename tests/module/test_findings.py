@@ -31,10 +31,10 @@ def test_a_sharded_parameter_is_told():
 
 
 def test_every_rule_has_a_model_with_its_fault():
-    """Schedules and normalizations have tests of their own."""
+    """Schedules, normalizations and penalties have tests of their own."""
     rows = [planted(name).rows for name in FAULTS]
     used = {rule.__name__ for rule in _findings.RULES if any(list(rule(each)) for each in rows)}
-    others = {"ends_in_zero", "scale_invariant"}
+    others = {"ends_in_zero", "scale_invariant", "penalized"}
     assert used | others == {rule.__name__ for rule in _findings.RULES}
 
 
