@@ -46,6 +46,7 @@ class Row:
     weight_decay: float | None = None
     decay: Decay | None = None
     idle: float | None = None
+    without_gradient: float = 0.0
     half_life: float | None = None
     time_constant: float | None = None
     half_life_epochs: float | None = None
@@ -72,8 +73,8 @@ class Row:
 
     @property
     def decays(self) -> bool:
-        """Whether it has a gradient, or will get one, in such a group."""
-        return self.in_decay and (self.trainable or self.has_gradient)
+        """Whether it has a gradient, will get one, or needs none, in such a group."""
+        return self.in_decay and (self.trainable or self.has_gradient or self.without_gradient != 0)
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ class Group:
         return {
             "decay": decay,
             "idle": 0.0 - float(trial.moves(0.0, [WEIGHTS], **trial.given())[0, 0]),
+            "without_gradient": trial.without_gradient(),
             "half_life": (math.log(0.5) / math.log1p(-rate) if rate < 1 else 0.0) if rate else None,
             "time_constant": 1 / rate if rate else None,
             "left": self.left(decay, ndim),

@@ -227,18 +227,22 @@ def frozen(rows: Sequence[Row]) -> Iterator[Finding]:
     """Frozen parameters that decay on, or never will."""
     held = [row for row in rows if not row.trainable and row.in_decay]
     yield from _about(
-        [row for row in held if row.has_gradient],
+        [row for row in held if row.has_gradient and not row.without_gradient],
         "warning",
         "frozen, and decays on",
         "requires_grad is False, but .grad still holds a tensor, and an optimizer looks at nothing else.",
         REACH,
         "optimizer.zero_grad(set_to_none=True)",
     )
+    for same in _by([row for row in held if row.without_gradient], lambda row: row.optimizer):
+        why = f"{same[0].optimizer} moves a weight that has no gradient, too."
+        fix = "hand the optimizer only what is to learn"
+        yield from _about(same, "warning", "frozen, and decays on", why, REACH, fix)
     yield from _about(
-        [row for row in held if not row.has_gradient],
+        [row for row in held if not row.decays],
         "note",
         "frozen, and does not decay",
-        "An optimizer skips what has no gradient, decay and all.",
+        "The optimizer skips what has no gradient, decay and all.",
         REACH,
         "nothing, if they are meant to stay; else requires_grad_(True)",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -214,6 +214,15 @@ class Trial:
     def given(self) -> dict[str, float]:
         """Return the optimizer's own settings, as far as it has them."""
         return {name: value for name, value in self.own.items() if value is not None}
+
+    def without_gradient(self) -> float:
+        """Return what a step takes of a weight of 1 whose gradient is None; nothing where the step fails."""
+        with same_random_numbers(), torch.device("cpu"), torch.enable_grad():
+            parameters, optimizer = self.bench.optimizer(WEIGHTS)
+            set_in_groups(optimizer, self.given())
+            with suppress(Exception):
+                optimizer.step(lambda: torch.zeros(()))  # type: ignore[arg-type, return-value]
+        return 1.0 - float(parameters[self.part].detach().reshape(-1)[ORDER.argsort()][0])
 
     def momentum(self, **settings: float) -> bool:
         """Return whether a decay that is over still moves weights that rest, without a gradient."""

@@ -342,6 +342,8 @@ class _Verdict(Trial):
         return self._found(kind, rate, long_run=long_run, momentum=momentum, scheduled=self.scheduled())
 
     def _found(self, kind: Kind, rate: float | None = None, **more: Any) -> Decay:
+        if self.without_gradient():
+            self.notes.append("a weight that has no gradient is moved, too")
         notes = "; ".join(dict.fromkeys(self.notes))
         more = {"long_run": rate, "momentum": False, "scheduled": None, **self.own} | more
         return Decay(kind=kind, rate=rate, optimizer=self.name, note=notes, **more)

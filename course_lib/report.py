@@ -61,7 +61,8 @@ class Report:
         module; ``groups``, the numbers of those that hold it; ``optimizer``; ``lr``, that of the group, or
         what a schedule scales where there is one; ``weight_decay``; ``decay``, as `course_lib.probe.Decay`
         says it (None, and ``problem`` says why, where it could not be measured); ``decays``, whether it is
-        reached; ``idle``, what one step with a gradient of zero takes of a weight of 1; ``half_life`` and
+        reached; ``idle``, what one step with a gradient of zero takes of a weight of 1, and
+        ``without_gradient``, what one takes whose gradient is None; ``half_life`` and
         ``time_constant``, the steps until a half and 1/e is left (None where a step takes no fixed share),
         and the same in epochs, ``half_life_epochs`` and ``time_constant_epochs``; ``left``, the share that
         is left after all steps; ``peak``, the largest share that a step takes; ``ends_in_zero``, whether a
