@@ -7,11 +7,12 @@
 //                                                </details>
 //
 // Here the options become radio buttons. What is chosen stays on the reader's machine; where the answer stands, and
-// before the claims, the page says what it was.
+// before the claims, the page says what it was. A quiz is written alike, as "Quiz 1." and "Answers to quiz 1", with a
+// list that replies to every option; the reply to the one that is chosen is shown under it at once.
 
 (() => {
-  const QUESTION = /^Predict (\d+)\.?$/;
-  const ANSWER = /^Answer to prediction (\d+)/;
+  const QUESTION = /^(Predict|Quiz) (\d+)\.?$/;
+  const ANSWER = /^(Answer to prediction|Answers to quiz) (\d+)/;
   const OPTION = /^\s*\(([a-z])\)\s*/;
   const key = `predictions ${location.pathname.split("/").pop()}`;
 
@@ -37,10 +38,10 @@
     return made;
   }
 
-  /** Turn a block quote into a group of radio buttons; return its number and its options by letter. */
+  /** Turn a block quote into a group of radio buttons; return its kind and number, and its options by letter. */
   function question(quote) {
     const strong = quote.querySelector("p > strong:first-child");
-    const number = strong && QUESTION.exec(strong.textContent)?.[1];
+    const [, kind, number] = (strong && QUESTION.exec(strong.textContent)) ?? [];
     const items = [...quote.querySelectorAll("li")];
     if (!number || !items.length || !items.every((item) => OPTION.test(item.textContent))) return null;
     const options = {};
@@ -48,22 +49,61 @@
     fieldset.append(element("legend", {}, ...strong.parentElement.childNodes));
     for (const item of items) {
       const letter = OPTION.exec(item.textContent)[1];
-      const input = element("input", { type: "radio", name: `prediction-${number}`, value: letter });
+      const name = `${kind === "Quiz" ? "quiz" : "prediction"}-${number}`;
+      const input = element("input", { type: "radio", name, value: letter });
       options[letter] = element("span", {}, ...(item.querySelector("p") || item).childNodes);
       fieldset.append(element("label", {}, input, options[letter]));
     }
     quote.replaceWith(fieldset);
-    return { number, options, fieldset };
+    return { kind, number, options, fieldset };
+  }
+
+  /** Return the folds that answer predictions, or quizzes, by number. */
+  function folds(kind) {
+    const found = {};
+    for (const fold of document.querySelectorAll("details")) {
+      const [, said, number] = ANSWER.exec(fold.querySelector("summary")?.textContent.trim() ?? "") ?? [];
+      if (said?.endsWith(kind)) found[number] = fold;
+    }
+    return found;
   }
 
   function answers() {
     const found = {};
-    for (const fold of document.querySelectorAll("details")) {
-      const number = ANSWER.exec(fold.querySelector("summary")?.textContent.trim() ?? "")?.[1];
+    for (const [number, fold] of Object.entries(folds("prediction"))) {
       const right = OPTION.exec(fold.querySelector("strong")?.textContent ?? "")?.[1];
-      if (number && right) found[number] = { fold, right };
+      if (right) found[number] = { fold, right };
     }
     return found;
+  }
+
+  /** Let every question of a quiz reply, in the place of the fold with all replies. */
+  function quiz(asked, chosen) {
+    const replies = folds("quiz");
+    for (const { number, fieldset } of asked.filter(
+      ({ kind, number }) => kind === "Quiz" && replies[number],
+    )) {
+      const texts = {};
+      for (const item of replies[number].querySelectorAll("li")) {
+        const letter = OPTION.exec(item.textContent)?.[1];
+        if (letter) texts[letter] = [...(item.querySelector("p") || item).childNodes];
+      }
+      const told = element("p", { className: "reply", role: "status" });
+      const name = `quiz ${number}`;
+      replies[number].replaceWith(told);
+
+      function show() {
+        told.replaceChildren(...(texts[chosen[name]] ?? []));
+        for (const input of fieldset.querySelectorAll("input")) input.checked = input.value === chosen[name];
+      }
+
+      fieldset.addEventListener("change", (event) => {
+        chosen[name] = event.target.value;
+        save(chosen);
+        show();
+      });
+      show();
+    }
   }
 
   /** Say in words what was predicted and what is so; formulas are copied as they are drawn. */
@@ -77,7 +117,8 @@
     const chosen = load();
     const told = answers();
     const asked = [...document.querySelectorAll("article blockquote")].map(question).filter(Boolean);
-    const settled = asked.filter(({ number }) => told[number]);
+    quiz(asked, chosen);
+    const settled = asked.filter(({ kind, number }) => kind === "Predict" && told[number]);
     if (!settled.length) return;
     const list = element("ol");
     const again = element("button", { type: "button", className: "again" }, "Predict again");

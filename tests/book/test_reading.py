@@ -16,6 +16,12 @@ COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 QUESTION = re.compile(r"^> \*\*Predict (\d+)\.\*\*(.*(?:\n>.*)*)", re.MULTILINE)
 OPTION = re.compile(r"^> - \(([a-z])\) ", re.MULTILINE)
 ANSWER = re.compile(r"<summary>Answer to prediction (\d+)</summary>\n\n\*\*\(([a-z])\)\*\*")
+QUIZ = re.compile(
+    r"^> \*\*Quiz (\d+)\.\*\*(.*(?:\n>.*)*)\n\n"
+    r"<details>\n<summary>Answers to quiz (\d+)</summary>\n\n((?:- .*\n)*)\n</details>",
+    re.MULTILINE,
+)
+REPLY = re.compile(r"^- \*\*\(([a-z])\)\*\* (Right|No)\. \S", re.MULTILINE)
 CAPTION = re.compile(r"^\*\*Figure (\d+)\.(\d+)\.\*\*", re.MULTILINE)
 
 
@@ -36,9 +42,9 @@ def lines(cell):
 
 
 def seen(cell):
-    """Return the text of a cell that a reader sees without opening a fold."""
+    """Return the text of a cell that a reader sees without opening a fold or beginning the quiz."""
     if cell.cell_type == "markdown":
-        return FOLD.sub("", COMMENT.sub("", cell.source))
+        return FOLD.sub("", QUIZ.sub("", COMMENT.sub("", cell.source)))
     printed = [output.get("text", output.get("data", {}).get("text/plain", "")) for output in cell.outputs]
     return "\n".join(["" if folded(cell) else cell.source, *printed * (not is_figure(cell))])
 
@@ -85,6 +91,24 @@ def test_a_chapter_shows_4500_words_or_less(cells):
 
 def test_the_chapter_before_the_puzzles_is_short():
     assert sum(words(seen(cell)) for cell in cells_of(CHAPTERS[0])) <= 1200
+
+
+@each(CHAPTERS)
+def test_a_quiz_replies_to_every_option(cells):
+    source = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    quizzes = QUIZ.findall(source)
+    assert 3 <= len(quizzes) == source.count("> **Quiz") <= 5
+    numbers = [number for number, *_ in quizzes]
+    assert numbers == [told for _, _, told, _ in quizzes] == [str(n) for n in range(1, len(quizzes) + 1)]
+    right = []
+    for _, question, _, replies in quizzes:
+        options = OPTION.findall(question)
+        assert [letter for letter, _ in REPLY.findall(replies)] == options == list("abcd"[: len(options)])
+        (letter,) = (letter for letter, verdict in REPLY.findall(replies) if verdict == "Right")
+        right.append(letter)
+        assert len(options) >= 3
+        assert words(question) <= 75
+    assert len(set(right)) > 1, "always the same letter is right"
 
 
 @each(CHAPTERS)

@@ -355,7 +355,7 @@ def test_predictions_are_asked_kept_told_and_forgotten(page, browser, address):
     answers = {int(number): letter for number, letter in told}
     with Visit(browser, address) as visit:
         tab = visit.open(f"{page}.html")
-        assert tab.locator("fieldset.question legend").count() == len(answers)
+        assert tab.locator('fieldset:has(input[name^="prediction"]) legend').count() == len(answers)
         assert tab.locator(".predictions li").count() == len(answers)
         assert tab.locator(".verdict").count() == 0
         tab.locator(f'fieldset input[name="prediction-1"]:not([value="{answers[1]}"])').first.check()
@@ -380,6 +380,32 @@ def test_predictions_are_asked_kept_told_and_forgotten(page, browser, address):
         assert visit.errors == []
 
 
+@each_chapter
+def test_a_quiz_replies_at_once_and_remembers(page, browser, address):
+    notebook = notebooks.read(ROOT / f"{page}.ipynb")
+    text = "\n\n".join(source for _, source in notebooks.markdown(notebook))
+    told = re.findall(r"<summary>Answers to quiz \d+</summary>\n\n((?:- .*\n)*)", text)
+    right = [re.search(r"\*\*\(([a-d])\)\*\* Right", replies)[1] for replies in told]
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"{page}.html")
+        replies = tab.get_by_role("status").filter(has_text=re.compile(r"^\(.\) (Right|No)\. \w"))
+        assert tab.locator("details", has_text="Answers to quiz").count() == 0
+        for number, letter in enumerate(right, 1):
+            assert replies.count() == number - 1
+            options = tab.locator(f'input[name="quiz-{number}"]')
+            for value in options.evaluate_all("inputs => inputs.map(input => input.value)"):
+                options.and_(tab.locator(f'[value="{value}"]')).check()
+                verdict = "Right." if value == letter else "No."
+                assert replies.nth(number - 1).inner_text().startswith(f"({value}) {verdict} ")
+            options.and_(tab.locator(f'[value="{letter}"]')).check()
+        assert tab.locator(".predictions h2").inner_text().startswith("Your predictions: 0 of ")
+
+        tab = visit.open(f"{page}.html")
+        assert [text[4:10] for text in replies.all_inner_texts()] == ["Right."] * len(right)
+        assert tab.locator('input[name^="quiz"]:checked').count() == len(right)
+        assert visit.errors == []
+
+
 def test_without_scripts_questions_and_answers_are_text(browser, address):
     context = browser.new_context(java_script_enabled=False)
     tab = context.new_page()
@@ -387,6 +413,8 @@ def test_without_scripts_questions_and_answers_are_text(browser, address):
     assert tab.locator("fieldset").count() == 0
     assert tab.locator("blockquote", has_text="Predict 1.").locator("li").count() >= 2
     assert tab.locator("summary", has_text="Answer to prediction 1").count() == 1
+    assert tab.locator("blockquote", has_text="Quiz 1.").locator("li").count() >= 3
+    assert tab.locator("details", has_text="Answers to quiz 1").locator("li").count() >= 3
     context.close()
 
 
