@@ -14,22 +14,30 @@
   const QUESTION = /^(Predict|Quiz) (\d+)\.?$/;
   const ANSWER = /^(Answer to prediction|Answers to quiz) (\d+)/;
   const OPTION = /^\s*\(([a-z])\)\s*/;
-  const key = `predictions ${location.pathname.split("/").pop()}`;
+  const page = location.pathname.split("/").pop();
+  const key = `predictions ${page}`;
 
+  /** Return what was chosen, by question; whatever else may stand there is no letter. */
   function load() {
     try {
-      return JSON.parse(localStorage.getItem(key)) || {};
+      const kept = Object.entries(JSON.parse(localStorage.getItem(key)) ?? {});
+      return Object.fromEntries(kept.filter(([, letter]) => /^[a-z]$/.test(letter)));
     } catch {
       return {};
     }
   }
 
-  function save(chosen) {
+  function keep(key, value) {
     try {
-      localStorage.setItem(key, JSON.stringify(chosen));
+      localStorage.setItem(key, JSON.stringify(value));
     } catch {
       // Nothing can be kept here: the choices last as long as the page.
     }
+  }
+
+  function save(chosen) {
+    keep(key, chosen);
+    document.dispatchEvent(new Event("answered"));
   }
 
   function element(name, attributes = {}, ...children) {
@@ -117,6 +125,7 @@
     const chosen = load();
     const told = answers();
     const asked = [...document.querySelectorAll("article blockquote")].map(question).filter(Boolean);
+    if (asked.length) keep(`asked ${page}`, asked.length);
     quiz(asked, chosen);
     const settled = asked.filter(({ kind, number }) => kind === "Predict" && told[number]);
     if (!settled.length) return;

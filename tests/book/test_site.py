@@ -2,9 +2,11 @@
 
 import functools
 import gzip
+import json
 import re
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
@@ -403,6 +405,57 @@ def test_a_quiz_replies_at_once_and_remembers(page, browser, address):
         tab = visit.open(f"{page}.html")
         assert [text[4:10] for text in replies.all_inner_texts()] == ["Right."] * len(right)
         assert tab.locator('input[name^="quiz"]:checked').count() == len(right)
+        assert visit.errors == []
+
+
+def test_progress_is_shown_saved_and_forgotten(browser, address):
+    with Visit(browser, address) as visit:
+        tab = visit.open("book/intro.html")
+        assert tab.locator("#your-progress").inner_text() == ""
+        for page in CHAPTERS[:2]:
+            tab = visit.open(f"{page}.html")
+            asked = tab.locator("fieldset.question").count()
+            tab.locator('input[name="prediction-1"]').first.check()
+            tab.locator('input[name="quiz-1"]').first.check()
+            mark = tab.locator("nav.bd-links .current > .progress-made")
+            assert mark.text_content() == f" 2/{asked}"
+            assert mark.get_attribute("aria-label") == f": 2 of {asked} questions answered"
+
+        tab = visit.open("book/intro.html")
+        assert tab.locator("nav.bd-links .progress-made").count() == 2
+        lines = tab.locator("#your-progress li").all_inner_texts()
+        assert len(lines) == 2
+        assert lines[1].endswith(f": 2 of {asked} questions answered")
+        with tab.expect_download() as saved:
+            tab.get_by_role("button", name="Save it as a file").click()
+        assert saved.value.suggested_filename == "my-progress.json"
+        told = json.loads(Path(saved.value.path()).read_text(encoding="utf-8"))
+        assert len(told) == 4
+        assert told[f"asked {CHAPTERS[1].removeprefix('book/')}.html"] == asked
+        assert set(told[f"predictions {CHAPTERS[1].removeprefix('book/')}.html"]) == {"1", "quiz 1"}
+
+        tab.get_by_role("button", name="Forget it all").click()
+        assert tab.locator("#your-progress").inner_text() == ""
+        assert tab.locator("nav.bd-links .progress-made").count() == 0
+        tab = visit.open(f"{CHAPTERS[1]}.html")
+        assert tab.locator("fieldset input:checked").count() == 0
+        assert visit.errors == []
+
+
+@pytest.mark.parametrize(
+    "value", ["{", "3", "[]", '"<b>"', "null", "-1", '{"1": "<img src=x onerror=alert(1)>"}']
+)
+def test_what_is_kept_may_be_anything(value, browser, address):
+    page = CHAPTERS[1].removeprefix("book/")
+    with Visit(browser, address) as visit:
+        tab = visit.open("book/intro.html")
+        for kind in ("predictions", "asked"):
+            tab.evaluate("([key, value]) => localStorage.setItem(key, value)", [f"{kind} {page}.html", value])
+        visit.open("book/intro.html")
+        tab = visit.open(f"{CHAPTERS[1]}.html")
+        tab.locator('input[name="quiz-1"]').first.check()
+        assert tab.locator("nav.bd-links .current > .progress-made").count() == 1
+        assert tab.locator("article img[src=x]").count() == 0
         assert visit.errors == []
 
 
