@@ -85,7 +85,7 @@
     return found;
   }
 
-  /** Let every question of a quiz reply, in the place of the fold with all replies. */
+  /** Let every question of a quiz reply, in the place of the fold with all replies, which remains for print. */
   function quiz(asked, chosen) {
     const replies = folds("quiz");
     for (const { number, fieldset } of asked.filter(
@@ -94,14 +94,15 @@
       const texts = {};
       for (const item of replies[number].querySelectorAll("li")) {
         const letter = OPTION.exec(item.textContent)?.[1];
-        if (letter) texts[letter] = [...(item.querySelector("p") || item).childNodes];
+        if (letter) texts[letter] = (item.querySelector("p") || item).cloneNode(true).childNodes;
       }
       const told = element("p", { className: "reply", role: "status" });
       const name = `quiz ${number}`;
-      replies[number].replaceWith(told);
+      replies[number].hidden = true;
+      replies[number].after(told);
 
       function show() {
-        told.replaceChildren(...(texts[chosen[name]] ?? []));
+        told.replaceChildren(...[...(texts[chosen[name]] ?? [])].map((node) => node.cloneNode(true)));
         for (const input of fieldset.querySelectorAll("input")) input.checked = input.value === chosen[name];
       }
 

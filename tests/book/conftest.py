@@ -3,15 +3,13 @@
 import functools
 import http.server
 import os
-import shutil
 import threading
 
 import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.browsing import SITE
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+from tools.build import pdf
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +26,12 @@ def address():
 
 @pytest.fixture(scope="module")
 def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = pdf.browser_path()
     if path is None:
         if os.environ.get("CI") == "true":
             pytest.fail("CI needs a browser: install chromium")
         pytest.skip("no Chromium or Chrome on the PATH: tests in a browser are skipped")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with sync_playwright() as playwright:
-        instance = playwright.chromium.launch(executable_path=path, args=flags)
+        instance = playwright.chromium.launch(executable_path=path, args=list(pdf.FLAGS))
         yield instance
         instance.close()

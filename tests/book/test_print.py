@@ -1,0 +1,67 @@
+"""The built pages on paper: nothing is cut, and the answers stand at the end."""
+
+import re
+
+import pytest
+
+from tests.browsing import SITE, Visit
+from tools import ROOT
+from tools.build import notebooks, pdf
+
+pytestmark = pytest.mark.site
+
+CHAPTERS = [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks.chapters()]
+PAGES = [*CHAPTERS, "book/cheat_sheet", "book/rosetta", "book/claims", "book/api", "book/glossary"]
+WIDTH = round((210 - 2 * 17) / 25.4 * 96)  # of A4 between its margins, in CSS pixels
+CUT = """() => {
+  const boxes = [...document.querySelectorAll("article :is(pre, table, img, svg, mjx-container, fieldset)")];
+  const shown = boxes.filter((box) => box.checkVisibility() && box.getBoundingClientRect().width > 1);
+  const cut = shown.filter((box) => box.getBoundingClientRect().right > innerWidth + 1
+    || (getComputedStyle(box).overflowX !== "visible" && box.scrollWidth > box.clientWidth + 1));
+  return [shown.length, cut.map((box) => box.tagName + ": " + box.textContent.trim().slice(0, 60))];
+}"""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_is_cut_on_paper(page, browser, address):
+    with Visit(browser, address, width=WIDTH) as visit:
+        tab = visit.open(f"{page}.html")
+        tab.emulate_media(media="print")
+        shown, cut = tab.evaluate(CUT)
+        assert shown > 3
+        assert cut == []
+        assert not tab.locator(
+            ".bd-sidebar-primary, .bd-header-article, .prev-next-footer"
+        ).first.is_visible()
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_answers_stand_at_the_end_on_paper(page, browser, address):
+    text = "\n\n".join(source for _, source in notebooks.markdown(notebooks.read(ROOT / f"{page}.ipynb")))
+    answers = re.findall(r"<summary>(Answers? to (?:prediction|quiz) \d+)</summary>", text)
+    assert len(answers) > 4
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"{page}.html")
+        tab.locator('input[name="quiz-1"]').first.check()
+        tab.emulate_media(media="print")
+        for _ in range(2):
+            tab.evaluate("() => dispatchEvent(new Event('beforeprint'))")
+            assert (
+                tab.locator("article > section > section.answers:last-child h4").all_inner_texts() == answers
+            )
+            assert all(len(told) > 20 for told in tab.locator(".answer").all_inner_texts())
+            assert not any(
+                fold.is_visible() for fold in tab.locator("details", has_text="Answer to pred").all()
+            )
+        tab.evaluate("() => dispatchEvent(new Event('afterprint'))")
+        assert tab.locator(".answers, .answered-below").count() == 0
+        assert visit.errors == []
+
+
+def test_a_printed_page_has_its_structure_an_outline_and_a_language(browser, tmp_path):
+    pdf.printed(SITE / f"{CHAPTERS[0]}.html", tmp_path / "page.pdf")
+    found = (tmp_path / "page.pdf").read_bytes()
+    assert found.startswith(b"%PDF")
+    for part in (b"/StructTreeRoot", b"/Outlines", b"/Lang (en", b"/Title", b"/Subtype /Link"):
+        assert part in found
+    assert len(re.findall(rb"/Type /Page\b", found)) > 3

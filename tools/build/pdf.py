@@ -1,0 +1,51 @@
+"""Print the book as one PDF: all its pages as one, by the browser that the tests use.
+
+python -m tools.build.pdf
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from tools import ROOT
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+PDF = ROOT / "_build" / "weight-decay-by-experiment.pdf"
+
+
+def browser_path():
+    """Return where a Chromium is, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def single_page():
+    """Build the whole book as one page, and return it."""
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    command = [jupyter_book, "build", ".", "--builder", "singlehtml", "--quiet"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    folder = ROOT / "_build" / "singlehtml"
+    # Sphinx writes it one folder further down than its links assume.
+    return shutil.copy(folder / "book" / "intro.html", folder / "all.html")
+
+
+def printed(page, pdf):
+    """Print a page, with its structure, its outline and the links within it."""
+    path = browser_path()
+    if path is None:
+        sys.exit("make pdf needs Chromium or Chrome on the PATH")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        tab = browser.new_page()
+        tab.goto(Path(page).resolve().as_uri())
+        tab.evaluate("() => window.MathJax?.startup?.promise?.then(() => true) ?? true")
+        tab.pdf(path=pdf, tagged=True, outline=True, prefer_css_page_size=True, print_background=True)
+        browser.close()
+
+
+if __name__ == "__main__":
+    printed(single_page(), PDF)
+    print(f"Printed. Open {PDF}")
