@@ -59,7 +59,7 @@ def test_answers_stand_at_the_end_on_paper(page, browser, address):
 
 
 def test_a_printed_page_has_its_structure_an_outline_and_a_language(browser, tmp_path):
-    pdf.printed(SITE / f"{CHAPTERS[0]}.html", tmp_path / "page.pdf")
+    pdf.printed(browser, SITE / f"{CHAPTERS[0]}.html", tmp_path / "page.pdf")
     found = (tmp_path / "page.pdf").read_bytes()
     assert found.startswith(b"%PDF")
     for part in (b"/StructTreeRoot", b"/Outlines", b"/Lang (en", b"/Title", b"/Subtype /Link"):

@@ -32,20 +32,26 @@ def single_page():
     return shutil.copy(folder / "book" / "intro.html", folder / "all.html")
 
 
-def printed(page, pdf):
+def printed(browser, page, pdf):
     """Print a page, with its structure, its outline and the links within it."""
+    tab = browser.new_page()
+    tab.goto(Path(page).resolve().as_uri())
+    tab.evaluate("() => window.MathJax?.startup?.promise?.then(() => true) ?? true")
+    tab.pdf(path=pdf, tagged=True, outline=True, prefer_css_page_size=True, print_background=True)
+    tab.close()
+
+
+def main():
     path = browser_path()
     if path is None:
         sys.exit("make pdf needs Chromium or Chrome on the PATH")
+    page = single_page()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        tab = browser.new_page()
-        tab.goto(Path(page).resolve().as_uri())
-        tab.evaluate("() => window.MathJax?.startup?.promise?.then(() => true) ?? true")
-        tab.pdf(path=pdf, tagged=True, outline=True, prefer_css_page_size=True, print_background=True)
+        printed(browser, page, PDF)
         browser.close()
+    print(f"Printed. Open {PDF}")
 
 
 if __name__ == "__main__":
-    printed(single_page(), PDF)
-    print(f"Printed. Open {PDF}")
+    main()
