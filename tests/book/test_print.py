@@ -35,6 +35,11 @@ def test_nothing_is_cut_on_paper(page, browser, address):
         ).first.is_visible()
 
 
+def title_of(page):
+    title = notebooks.read(ROOT / f"{page}.ipynb").cells[0].source.splitlines()[0].removeprefix("# ")
+    return re.sub(r'"(.*?)"', "“\\1”", title)
+
+
 @pytest.mark.parametrize("page", CHAPTERS)
 def test_answers_stand_at_the_end_on_paper(page, browser, address):
     text = "\n\n".join(source for _, source in notebooks.markdown(notebooks.read(ROOT / f"{page}.ipynb")))
@@ -49,12 +54,14 @@ def test_answers_stand_at_the_end_on_paper(page, browser, address):
             assert (
                 tab.locator("article > section > section.answers:last-child h4").all_inner_texts() == answers
             )
+            title = re.search(r"content: (.*); font", tab.locator("style.titles").text_content())[1]
+            assert re.fullmatch(r'"(?:\d\. )?(.*)"', title)[1] == title_of(page)
             assert all(len(told) > 20 for told in tab.locator(".answer").all_inner_texts())
             assert not any(
                 fold.is_visible() for fold in tab.locator("details", has_text="Answer to pred").all()
             )
         tab.evaluate("() => dispatchEvent(new Event('afterprint'))")
-        assert tab.locator(".answers, .answered-below").count() == 0
+        assert tab.locator(".answers, .answered-below, style.titles").count() == 0
         assert visit.errors == []
 
 
