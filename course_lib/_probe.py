@@ -161,18 +161,18 @@ def near(a: torch.Tensor, b: torch.Tensor | float, size: torch.Tensor | float, r
     return bool(((a - b).abs() <= rtol * size).all())
 
 
-def shape_of(pull: torch.Tensor) -> tuple[str, float]:
+def shape_of(pull: torch.Tensor, rtol: float = 0.01) -> tuple[str, float]:
     """Say how a pull on the weights 1, -1, 2, -2 depends on them, with the number that belongs to it."""
     weights, size = WEIGHTS[::2], float(pull.abs().max())
     slope = float((pull * weights).sum() / (weights * weights).sum())
     shift = float(pull.mean())
-    if near(pull, slope * weights, size):
+    if near(pull, slope * weights, size, rtol):
         return "in proportion", slope
-    if near(pull, pull[0] * weights.sign(), size):
+    if near(pull, pull[0] * weights.sign(), size, rtol):
         return "by sign", float(pull[0])
-    if near(pull, shift, size):
+    if near(pull, shift, size, rtol):
         return "constant", shift
-    if near(pull, slope * weights + shift, size):
+    if near(pull, slope * weights + shift, size, rtol):
         return "towards a point", -shift / slope
     return "otherwise", size
 
@@ -226,8 +226,9 @@ class Trial:
 
     def momentum(self, **settings: float) -> bool:
         """Return whether a decay that is over still moves weights that rest, without a gradient."""
+        slow = {"lr": self.settings["lr"] / 100}  # for a share of the step itself not to count
         places = [WEIGHTS] * N_STEPS + [self.rest]
-        pulls = of_the_weight(self.pull(1.0, places, quiet_end=True, **settings))
+        pulls = of_the_weight(self.pull(1.0, places, quiet_end=True, **slow | settings))
         return not near(pulls[-1], 0, float(pulls.abs().max()), 1e-3)
 
     def scheduled(self) -> bool:
@@ -235,7 +236,7 @@ class Trial:
         half = {"lr": self.settings["lr"] / 2}
         if self.own["lr"] is None:
             self.notes.append("there is no lr in its groups that could be changed")
-        elif torch.equal(*(self.moves(1.0, [WEIGHTS], **self.settings | lr) for lr in ({}, half))):
+        elif torch.equal(*(self.moves(1.0, [WEIGHTS] * N_STEPS, **self.settings | lr) for lr in ({}, half))):
             self.notes.append("another lr in param_groups changes nothing")
         whole, part = (self.pull(0.01, [WEIGHTS] * N_STEPS, **lr).abs().mean() for lr in ({}, half))
         left = float(part / whole)
@@ -244,17 +245,24 @@ class Trial:
         return abs(left - 1) > 0.05
 
     def rates(self, kind: str, momentum: bool | None) -> tuple[float, float]:
-        """Measure at the optimizer's own settings what the first step takes, and one in the long run."""
+        """Measure at the optimizer's own settings what a first step takes, and one in the long run."""
         own = self.given()
         held = WEIGHTS * (1 if kind != "L1" else 10 * max(1.0, *map(abs, own.values())))
         pulls = of_the_weight(self.pull(1.0, [held] * (LONG_RUN if momentum else N_STEPS), **own))
         met = 2 if kind == "cautious" else 1  # of two gradients, one lets it act
         shares = [met * float(pull[1] - pull[0]) / 2 for pull in pulls]
-        acting = sum(share != 0 for share in shares)
-        if not momentum and 0 < acting < N_STEPS:
-            self.notes.append(f"it acts in {acting} of {N_STEPS} steps, and this is the mean")
+        acting = [share != 0 for share in shares]
+        begin = acting.index(True) if any(acting) else 0
+        if momentum:
+            return shares[begin], limit(shares[-3:])
+        if not all(acting[begin:]):
+            if any(acting):
+                self.notes.append(f"it acts in {sum(acting)} of {N_STEPS} steps, and this is the mean")
             return (sum(shares) / N_STEPS,) * 2
-        return shares[0], limit(shares[-3:]) if momentum else shares[0]
+        least, most = min(shares[begin:]), max(shares[begin:])
+        if most - least > 0.02 * abs(shares[begin]):
+            self.notes.append(f"in {N_STEPS} steps that goes from {least:.3g} to {most:.3g}")
+        return (shares[begin],) * 2
 
 
 def some(pulls: dict[float, torch.Tensor]) -> bool:

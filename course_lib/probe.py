@@ -66,8 +66,9 @@ class Decay:
         only where the gradient moves the weight towards zero, too. "L1": by an amount, not by a share.
         "towards another point than zero", "none", "not a decay".
     rate : float or None
-        What the first step takes, at the optimizer's own lr and weight_decay, as a share of the weight (of
-        the distance to the other point; with "L1" as an amount). None where it depends on the gradient.
+        What the first step takes (the first that takes something), at the optimizer's own lr and
+        weight_decay, as a share of the weight (of the distance to the other point; with "L1" as an amount).
+        None where it depends on the gradient.
     long_run : float or None
         The same for a step in the long run, after momentum has gathered it.
     momentum : bool or None
@@ -262,7 +263,7 @@ class _Verdict(Trial):
             else "there is no weight_decay in its groups"
         )
         self.built_in = True
-        if some({0.0: self.moves(0.0, [WEIGHTS], **self.settings)}) and some(pulls := self._pulls()):
+        if some(pulls := self._pulls()):
             self.notes.append("what it takes is built in")
             return self._kind(pulls)
         return self._found("none", 0.0, momentum=None)
@@ -272,7 +273,11 @@ class _Verdict(Trial):
 
     def _look_at_the_rest(self) -> None:
         """Note what shrinks a weight without a gradient and without weight_decay."""
-        moves = self.moves(0.0, [WEIGHTS], **self.given() | {"weight_decay": 0.0})
+        try:
+            moves = self.moves(0.0, [WEIGHTS], **self.given() | {"weight_decay": 0.0})
+        except ValueError:
+            self.notes.append("without a gradient its step fails or is not finite")
+            return
         shape, slope = shape_of(of_the_weight(moves)[0])
         if shape == "in proportion" and slope < 0:
             self.notes.append(f"it takes {-slope:.3g} of the weight even with weight_decay 0")
@@ -280,11 +285,16 @@ class _Verdict(Trial):
     def _kind(self, pulls: dict[float, torch.Tensor]) -> Decay:
         """Say what pulls on weights that are held in place."""
         means = {scale: of_the_weight(pull) for scale, pull in pulls.items()}
-        size = float(means[1.0].abs().max())
+        size, rtol = float(means[1.0].abs().max()), 0.01
         if not all(near(mean, means[1.0], size, 0.02) for mean in means.values()):
-            return self._divided({scale: mean[N_STEPS // 2 :] for scale, mean in means.items()})
+            late = {scale: mean[N_STEPS // 2 :] for scale, mean in means.items()}
+            left = float(late[100.0].abs().sum() / late[0.01].abs().sum())
+            if not 0.5 < left < 2:
+                return self._divided(late)
+            self.notes.append(f"gradients 10,000 times as large leave {left:.2g} of it")
+            means[1.0], rtol = means[100.0], 0.1
         total = means[1.0].sum(dim=0)
-        shape, number = shape_of(total)
+        shape, number = shape_of(total, rtol)
         if shape == "towards a point":
             if not self.before:
                 self.rest = torch.full_like(WEIGHTS, number)
@@ -299,6 +309,9 @@ class _Verdict(Trial):
             return self._no_decay("it makes weights grow")
         if shape == "by sign":
             return self._measured("L1")
+        tenth = of_the_weight(self.pull(1.0, [WEIGHTS / 10] * N_STEPS)).sum(dim=0)
+        if float((tenth * total).sum()) < 0:
+            return self._no_decay("small weights grow")
         doubled = of_the_weight(self.pull(1.0, [2 * WEIGHTS] * N_STEPS)).sum(dim=0)
         grown = float(doubled.abs().sum() / total.abs().sum())
         if abs(grown - 1) < 0.05:
@@ -325,10 +338,10 @@ class _Verdict(Trial):
             )
         self.notes.append(f"gradients 10,000 times as large leave {large / small:.2g} of it")
         kind: Kind = "coupled and divided by the size of the gradient"
-        ones, twos = means[100.0].abs().mean(dim=0).view(2, 2).mean(dim=1).tolist()
+        ones, twos = means[100.0].abs().unflatten(-1, (2, 2)).mean(dim=-1).unbind(-1)
         if self.before:
             kind = "towards another point than zero"
-        elif abs(twos - ones) < 0.02 * ones:
+        elif ones.any() and near(twos, ones, ones, 0.02):
             kind = "L1"
         return self._found(kind, momentum=self.momentum(), scheduled=self.scheduled())
 

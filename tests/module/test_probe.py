@@ -386,20 +386,61 @@ def cautious_lion(p, g, lr, wd, state):
     p.sub_(lr * (wd * p * (step * p >= 0) + step))
 
 
+def shampoo(p, g, lr, state):
+    for side, factor in enumerate((g, g.mT)):
+        state[side] = state.get(side, 0) + factor @ factor.mT
+        sizes, axes = torch.linalg.eigh(state[side])
+        g = (axes * sizes.clamp(min=1e-6) ** -0.25) @ axes.mT @ g
+        g = g.mT
+    p.sub_(lr * g)
+
+
 def every_third(p, g, lr, wd, state):
     state["t"] = state.get("t", 0) + 1
     shrink(p, lr * wd * (state["t"] % 3 == 0), g, lr)
+
+
+def behind_a_large_step(p, g, lr, wd, state):
+    heavy(p, (g != 0).double(), lr, state)
+    p.mul_(1 - lr * wd)
+
+
+def warm_up(p, g, lr, wd, state):
+    state["t"] = state.get("t", 0) + 1
+    shrink(p, lr * wd * min(1, state["t"] / 4), g, lr)
+
+
+def less_by_large_gradients(p, g, lr, wd, state):
+    uneven = 0.2 * (g.abs() > g.abs().mean())
+    shrink(p, lr * wd * (1 + 0.1 / (1 + g.norm()) + uneven), g, lr)
+
+
+def divided_by_what_was(p, g, lr, wd, state):
+    state["sum"] = state.get("sum", 0) + g.norm()
+    shrink(p, lr * wd, g / state["sum"], lr)
 
 
 def away_from_start(state, p):
     return p - state.setdefault("start", p.clone())
 
 
+def after_a_wait(p, g, lr, wd, state):
+    state["step"] = state.get("step", 0) + 1
+    if state["step"] > 5:
+        shrink(p, lr * wd, g, lr)
+
+
 BY_HAND = {
     "L1 in the gradient": (lambda p, g, lr, wd, s: sgd(p, g + wd * p.sign(), lr), "L1", 0.02),
     "L1 in Adam": (lambda p, g, lr, wd, s: adam(p, g + wd * p.sign(), lr, s), "L1", None),
     "L1 with momentum": (lambda p, g, lr, wd, s: heavy(p, g + wd * p.sign(), lr, s), "L1", 0.02),
+    "Shampoo": (
+        lambda p, g, lr, wd, s: shampoo(p, g + wd * p, lr, s) if p.ndim > 1 else None,
+        DIVIDED,
+        None,
+    ),
     "momentum of its own": (lambda p, g, lr, wd, s: heavy(p, g + wd * p, lr, s), COUPLED, 0.02),
+    "after a wait": (after_a_wait, DECOUPLED, 0.02),
     "without lr": (lambda p, g, lr, wd, s: shrink(p, wd, g, lr), WITHOUT_LR, 0.2),
     "times the square of lr": (lambda p, g, lr, wd, s: shrink(p, lr**2 * wd, g, lr), DECOUPLED, 0.002),
     "divided by the batch": (lambda p, g, lr, wd, s: sgd(p, g + wd / 32 * p, lr), DECOUPLED, 0.02 / 32),
@@ -429,6 +470,20 @@ BY_HAND = {
     "the sign of both": (lambda p, g, lr, wd, s: sgd(p, (g + wd * p).sign(), lr), DIVIDED, None),
     "the norm, not squared": (lambda p, g, lr, wd, s: sgd(p, g + wd * p / p.norm(), lr), NO_DECAY, None),
     "in every third step": (every_third, DECOUPLED, 0.02 / 3),
+    "towards a norm": (
+        lambda p, g, lr, wd, s: shrink(p, lr * wd * (1 - 1 / p.norm()), g, lr),
+        NO_DECAY,
+        None,
+    ),
+    "behind a large step": (behind_a_large_step, DECOUPLED, 0.02),
+    "in a warm-up": (warm_up, DECOUPLED, 0.005),
+    "less by large gradients": (less_by_large_gradients, DECOUPLED, 0.02 * (1.1 + 0.1 / (1 + 5**0.5))),
+    "only beside a gradient": (
+        lambda p, g, lr, wd, s: shrink(p, lr * 0.2 * bool(g.any()), g, lr),
+        DECOUPLED,
+        0.02,
+    ),
+    "not a number without a gradient": (divided_by_what_was, DECOUPLED, 0.02),
     "ignored": (lambda p, g, lr, wd, s: sgd(p, g, lr), NONE, 0.0),
     "with noise": (lambda p, g, lr, wd, s: shrink(p, lr * wd, g + torch.randn(g.shape), lr), DECOUPLED, 0.02),
 }
@@ -460,7 +515,7 @@ def test_optimizers_by_hand_have_their_kind(name):
         ),
         (made(torch.optim.LBFGS), "LBFGS has no decay; there is no weight_decay in its groups."),
         (made(torch.optim.SparseAdam), "SparseAdam has no decay; there is no weight_decay in its groups."),
-        (made(torch.optim.ASGD, lambd=0.05), "it takes 0.005 of the weight even with weight_decay 0."),
+        (made(torch.optim.ASGD, lambd=0.05), "it takes 0.005 of the weight even with weight_decay 0;"),
         (made(SGDW, decay_times_lr=False), "a schedule of lr leaves it alone."),
         (made(ProximalSGD), "L1 decay: every weight moves towards zero, by 0.02 in a step at lr"),
         (
@@ -478,6 +533,14 @@ def test_optimizers_by_hand_have_their_kind(name):
         (by_hand(BY_HAND["the norm, not squared"][0]), "; twice the weights leave it as it is."),
         (by_hand(BY_HAND["in every third step"][0]), "; it acts in 4 of 12 steps, and this is the mean."),
         (by_hand(lambda p, g, lr, wd, s: shrink(p, lr * wd * p.norm(), g, lr)), " make it 4 times as large"),
+        (by_hand(BY_HAND["towards a norm"][0]), "; small weights grow."),
+        (by_hand(BY_HAND["in a warm-up"][0]), "; in 12 steps that goes from 0.005 to 0.02."),
+        (by_hand(BY_HAND["less by large gradients"][0]), "; gradients 10,000 times as large leave 0.9"),
+        (by_hand(BY_HAND["only beside a gradient"][0]), "; what it takes is built in."),
+        (
+            by_hand(BY_HAND["not a number without a gradient"][0]),
+            "; without a gradient its step fails or is not finite.",
+        ),
         (
             by_hand(BY_HAND["the wrong sign"][0]),
             "is not a decay; a schedule of lr scales it; it makes weights gr",
@@ -510,6 +573,11 @@ def test_what_is_read_only_once_is_said():
     found = probe(by_hand(lambda p, g, lr, wd, s: shrink(p, 0.1 * wd, g, 0.1), lr=None))
     assert found.note == "there is no lr in its groups that could be changed"
     assert "in a step at weight_decay 0.2;" in str(found)
+
+
+def test_an_optimizer_that_waits_is_waited_for():
+    found = probe(by_hand(after_a_wait))
+    assert (found.scheduled, found.long_run, found.note) == (True, about(0.02), "")
 
 
 def test_vectors_and_matrices_are_looked_at_apart():
