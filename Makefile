@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 ROSETTA := .venv-rosetta
+ZOO := .venv-zoo
 LOWEST := .venv-lowest
 AUDIT := .venv-audit
 MUTANTS := .venv-mutants
@@ -20,7 +21,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 check_python = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 book" % sys.version_info[:2])'
 stage = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup book check test lowest mutants audit links pdf serve notebooks format bench rosetta home lock clean
+.PHONY: help setup book check test lowest mutants audit links pdf serve notebooks format bench rosetta zoo home lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F '|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -32,8 +33,9 @@ $(READY): requirements.txt constraints.txt pyproject.toml setup.cfg
 $(LOWEST)/ready: _build/lowest-requirements.txt constraints.txt pyproject.toml setup.cfg
 $(MUTANTS)/ready: tools/verify/mutants-requirements.txt tools/verify/mutants-constraints.txt
 $(ROSETTA)/ready: tools/measure/rosetta-requirements.txt tools/measure/rosetta-constraints.txt
+$(ZOO)/ready: tools/measure/zoo-requirements.txt tools/measure/zoo-constraints.txt
 
-$(READY) $(LOWEST)/ready $(MUTANTS)/ready $(ROSETTA)/ready: %/ready:
+$(READY) $(LOWEST)/ready $(MUTANTS)/ready $(ROSETTA)/ready $(ZOO)/ready: %/ready:
 	@$(check_python)
 	$(call stage,set-up: installing into $* (once))
 	@$(PYTHON) -m venv $*
@@ -114,6 +116,9 @@ bench: $(READY) ## measure speeds, as ratios within one run
 rosetta: $(ROSETTA)/ready ## fit the libraries that are not dependencies, in an environment of its own
 	@$(ROSETTA)/bin/python -m tools.measure.rosetta
 
+zoo: $(ZOO)/ready ## probe the optimizers of many libraries, and see what rules decay in architectures, in another
+	@$(ONE_THREAD) $(ZOO)/bin/python -m tools.measure.zoo
+
 home: $(READY) ## write the public address everywhere: make home URL=https://github.com/OWNER/REPO
 	@$(BIN)/python -m tools.build.home $(URL)
 
@@ -121,4 +126,4 @@ lock: $(READY) ## pin in constraints.txt what requirements.txt brings with it
 	@$(BIN)/python -m tools.build.lock
 
 clean: ## remove what was built and installed
-	rm -rf _build $(VENV) $(ROSETTA) $(LOWEST) $(AUDIT) $(MUTANTS) mutants dist course_lib.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build $(VENV) $(ROSETTA) $(ZOO) $(LOWEST) $(AUDIT) $(MUTANTS) mutants dist course_lib.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -68,9 +68,11 @@ def test_no_address_that_a_stranger_could_register(root):
     files = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True)
     names = files.stdout.splitlines() if files.returncode == 0 else REQUIRED
     cited = (
-        "fabioseel/receptive-fields|huggingface/diffusers|huggingface/transformers|jettify/pytorch-optimizer|"
-        "karpathy/minGPT|PilotLeoYan/inside-deep-learning|pytorch/pytorch|pytorch/torchtitan|"
-        "scikit-learn/scikit-learn|SMC-AAU-CPH/SPIS"
+        "athms/mad-lab|BlinkDL/RWKV-LM|fabioseel/receptive-fields|facebookresearch/deit|google-research/bert|"
+        "huggingface/diffusers|huggingface/transformers|jettify/pytorch-optimizer|karpathy/minGPT|"
+        "majumderb/rezero|marin-community/marin|mlfoundations/open_clip|open-mmlab/mmsegmentation|"
+        "PilotLeoYan/inside-deep-learning|pytorch/pytorch|pytorch/torchtitan|scikit-learn/scikit-learn|"
+        "SMC-AAU-CPH/SPIS|state-spaces/mamba"
     )
     allowed = re.compile(rf"github\.com/(OWNER/REPO|<owner>/<repo>|\{{|\\|somebody/a-fork|({cited})/)")
     for name in names:
@@ -110,7 +112,7 @@ def test_make_alone_lists_every_command(root, environment_of):
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-@pytest.mark.parametrize("command", ["book", "lowest", "rosetta"])
+@pytest.mark.parametrize("command", ["book", "lowest", "rosetta", "zoo"])
 def test_too_old_a_python_gets_one_line_that_says_so(command, copy_of_repository, environment_of):
     old = copy_of_repository / "old-python"
     pretend = "import sys; sys.version_info = (3, 10, 4); exec(sys.argv[1])"

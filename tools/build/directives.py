@@ -1,4 +1,4 @@
-"""What pages draw: the ledger of claims, the Rosetta stone, the idle optimizers, a lab."""
+"""What pages draw: the ledger of claims, the Rosetta stone, the idle optimizers, the zoo, a lab."""
 
 import ast
 import json
@@ -9,7 +9,7 @@ from docutils.statemachine import StringList
 from sphinx.util.nodes import nested_parse_with_titles
 
 from tools import ROOT
-from tools.build import notebooks
+from tools.build import notebooks, zoo
 from tools.verify import claims
 
 
@@ -126,6 +126,20 @@ class IdleOptimizers(Directive):
 def worst_first(verdict):
     kinds = ("tilts", "shrinks some", "does not decay", "not run")
     return kinds.index(verdict.partition(":")[0]), verdict
+
+
+class Zoo(Directive):
+    """A part of the zoo, named by its argument; the long tables can be searched."""
+
+    required_arguments = 1
+
+    def run(self):
+        (part,) = self.arguments
+        found = drawn(self, zoo.PARTS[part](zoo.measured()))
+        if part.startswith("every"):
+            for table in found:
+                table["classes"].append("searchable")
+        return found
 
 
 class Options(dict):

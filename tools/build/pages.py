@@ -75,10 +75,12 @@ def describe(app, pagename, templatename, context, doctree):
     context["metatags"] = f'{context.get("metatags", "")}<meta name="description" content="{content}" />'
 
 
-def search_script(app, pagename, templatename, context, doctree):
-    """Let the search page show text of the articles alone."""
+def scripts(app, pagename, templatename, context, doctree):
+    """Let the search page show text of the articles alone, and the zoo be searched."""
     if pagename == "search":
         app.add_js_file("search.js")
+    if "searchable" in context.get("body", ""):
+        app.add_js_file("filter.js")
 
 
 def not_found(app):

@@ -5,6 +5,7 @@
   executed side by side, before Sphinx reads the pages.
 - `{claims}` draws the ledger of claims.
 - `{rosetta}` and `{idle-optimizers}` draw what `make rosetta` measured.
+- `{zoo}` draws a part of what `make zoo` measured.
 - `{lab}` shows a lab on a page of Markdown.
 - Every chapter's page says how to run it and offers a notebook with course_lib inside.
 - Every page has a description and every table a name; there is a page for addresses without one.
@@ -36,6 +37,7 @@ def setup(app):
     app.add_directive("claims", directives.Ledger)
     app.add_directive("rosetta", directives.Rosetta)
     app.add_directive("idle-optimizers", directives.IdleOptimizers)
+    app.add_directive("zoo", directives.Zoo)
     app.add_directive("lab", directives.Lab)
     app.set_translator("html", pages.Translator)
     app.connect("env-before-read-docs", executing.execute_missing)
@@ -44,7 +46,7 @@ def setup(app):
     app.connect("doctree-read", pages.folded_code_says_what_it_shows)
     app.connect("html-collect-pages", pages.not_found)
     app.connect("html-page-context", pages.describe)
-    app.connect("html-page-context", pages.search_script)
+    app.connect("html-page-context", pages.scripts)
     app.connect("html-page-context", pages.run_line, priority=900)
     app.connect("html-page-context", pages.without_thebe, priority=900)
     app.connect("html-page-context", pages.reachable)

@@ -571,33 +571,34 @@ def optimizer_classes(library):
     }
 
 
-def arguments(optimizer):
-    """Return the arguments that an optimizer is made with; raise a TypeError that says why it cannot be."""
+def needed(optimizer):
+    """Return what an optimizer is made with beside its defaults; raise a TypeError if nothing will do."""
     parameters = inspect.signature(optimizer).parameters
     if {"optimizer", "base_optimizer"} & set(parameters):
         raise TypeError("wraps another optimizer")
     if "model" in parameters:
         raise TypeError("takes a whole model")
-    if "weight_decay" not in parameters:
-        raise TypeError("has no weight_decay")
-    needed = {
+    return {
         name: value
         for name, value in REQUIRED.items()
         if name in parameters and not isinstance(parameters[name].default, int | float)
     }
-    return {"weight_decay": 0.5} | needed
+
+
+def made(optimizer, params, settings):
+    """Return an optimizer of parameters, which it may want to be told to be for Muon."""
+    try:
+        return optimizer(params, **settings)
+    except RuntimeError:
+        return optimizer([{"params": params, "use_muon": True}], **settings)
 
 
 def idle_path(optimizer, start):
     """Return the parameters after each step with a gradient of zero."""
-    settings = arguments(optimizer)
-
-    def make_optimizer(params):
-        try:
-            return optimizer(params, **settings)
-        except RuntimeError:
-            return optimizer([{"params": params, "use_muon": True}], **settings)
-
+    settings = needed(optimizer)
+    if "weight_decay" not in inspect.signature(optimizer).parameters:
+        raise TypeError("has no weight_decay")
+    make_optimizer = partial(made, optimizer, settings={"weight_decay": 0.5} | settings)
     torch.manual_seed(0)
     return probe.coast(make_optimizer, start, n_steps=IDLE_STEPS)
 
