@@ -11,7 +11,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import nn
 
-from tests.valid_arguments import VALID
+from tests.valid_arguments import VALID, public_name
 
 NAN, INF = math.nan, math.inf
 HUGE, TINY, LEAST = 1e308, 1e-308, 5e-324
@@ -44,7 +44,7 @@ WHEN_NONE = {
 
 def arguments_of(function):
     """Return the valid arguments of a function by name, with the defaults of those left out."""
-    given = VALID[function.__module__.removeprefix("course_lib.") + "." + function.__name__]()
+    given = VALID[public_name(function)]()
     left_out = {
         name: parameter.default
         for name, parameter in inspect.signature(function).parameters.items()

@@ -2,13 +2,15 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from random import Random
 
+import numpy as np
 from py_mini_racer import MiniRacer
 
 from course_lib.conventions import KNOBS, LOSSES, convert
-from course_lib.labs import FOLDER
+from course_lib.labs import Lab
+from course_lib.labs._lab import FOLDER
 
 SECONDS = 60  # that V8 may take
 
@@ -233,3 +235,16 @@ def source(name):
 
 
 script = cache(Script)
+close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12)
+
+
+def moved(make):
+    """Yield a lab at each setting that its controls are moved to."""
+    first = make()
+    for setting in MOVES[first.name]:
+        yield Lab(first.name, first.settings | setting, first.data)
+
+
+def counted(number):
+    """Return a count as the labs write it."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")

@@ -169,7 +169,7 @@ def test_nothing_imports_what_colab_lacks(colab, root):
     (colab / "course_lib").symlink_to(root / "course_lib")
     found = {path: imports_of_chapter(path) for path in notebooks.chapters()}
     found |= {
-        path: imports(ast.walk(ast.parse(path.read_text()))) for path in (root / "course_lib").glob("*.py")
+        path: imports(ast.walk(ast.parse(path.read_text()))) for path in (root / "course_lib").rglob("*.py")
     }
     assert [path.name for path, statements in found.items() if not statements] == []
     python(colab, "\n".join(sorted(set().union(*found.values()))))

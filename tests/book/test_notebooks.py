@@ -154,9 +154,21 @@ def test_modules_used_follows_imports_of_imports(tmp_path):
     assert used("import course_lib\ncourse_lib.d") == ["__init__", "d"]
 
 
-@pytest.mark.parametrize("source", ["from course_lib import labs", "from course_lib.labs import step"])
-def test_a_notebook_with_labs_uses_their_scripts(source, root):
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from course_lib import labs\nlabs.step()",
+        "from course_lib.labs import step",
+        "import course_lib\ncourse_lib.labs.step()",
+    ],
+)
+def test_a_notebook_with_a_lab_uses_its_script_and_no_other(source, root):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
-    scripts = set((root / "course_lib" / "javascript").iterdir())
-    assert scripts
-    assert scripts <= set(notebooks.modules_used(notebook))
+    folder = root / "course_lib" / "labs"
+    found = {
+        path.relative_to(folder).as_posix()
+        for path in notebooks.modules_used(notebook)
+        if folder in path.parents
+    }
+    scripts = {f"javascript/{name}" for name in ("kit.css", "kit.js", "rules.js", "step.js")}
+    assert found == {"__init__.py", "_lab.py", "_step.py"} | scripts

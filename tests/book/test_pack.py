@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from course_lib import labs
+from tools import ROOT
 from tools.build import home, notebooks, pack
 
 ADDRESS = "https://github.com/somebody/a-fork"
@@ -22,7 +23,7 @@ for script in sys.argv[1:]:
     namespace = {}
     exec(pathlib.Path(script).read_text(encoding="utf-8"), namespace)
     for name in filter(lambda name: name.endswith(".py"), namespace["SOURCES"]):
-        module = importlib.import_module(f"course_lib.{name.removesuffix('.py')}")
+        module = importlib.import_module(f"course_lib.{name.removesuffix('.py').replace('/', '.')}")
         assert module.__file__ == str(namespace["FOLDER"] / "course_lib" / name), module.__file__
         print(pathlib.Path(script).stem, name)
     for name in set(sys.modules) - set(before):
@@ -44,9 +45,10 @@ def test_each_carries_the_modules_that_it_uses_and_no_other(tmp_path):
         script = tmp_path / f"{chapter.stem}.py"
         script.write_text(notebooks.first_code_cell(pack.pack(notebook)).source, encoding="utf-8")
         scripts.append(str(script))
-        expected += [
-            f"{chapter.stem} {path.name}" for path in notebooks.modules_used(notebook) if path.suffix == ".py"
+        names = [
+            path.relative_to(ROOT / "course_lib").as_posix() for path in notebooks.modules_used(notebook)
         ]
+        expected += [f"{chapter.stem} {name}" for name in names if name.endswith(".py")]
     command = [sys.executable, "-c", IMPORT_ALL, *scripts]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert run.stdout.splitlines() == expected

@@ -10,10 +10,21 @@ from tools.verify import check
 
 
 def test_every_module_has_a_file_of_tests_its_docstrings_and_the_cases_of_its_name():
-    for module in course_lib.__all__:
+    for module in set(course_lib.__all__) - {"labs"}:
         (whole, _), (shared, case) = check.tests_of(f"course_lib/{module}.py")
         assert whole == [f"tests/module/test_{module}.py", f"course_lib/{module}.py"]
         assert (shared, case) == (check.OF_EVERY_MODULE, f"{module}.")
+
+
+def test_a_lab_has_a_file_of_tests_and_what_labs_share_is_tested_with_all():
+    for name in set(course_lib.labs.__all__) - {"Lab"}:
+        tests = [f"tests/module/labs/test_{name}.py"]
+        assert check.tests_of(f"course_lib/labs/javascript/{name}.js") == [(tests, "")]
+        of_tests, docstrings, (shared, case) = check.tests_of(f"course_lib/labs/_{name}.py")
+        assert (of_tests, docstrings) == ((tests, ""), ([f"course_lib/labs/_{name}.py"], ""))
+        assert (shared, case) == (check.OF_EVERY_MODULE, f"labs.{name}")
+    for shared in ("__init__.py", "javascript/kit.js", "javascript/kit.css", "javascript/rules.js"):
+        assert check.tests_of(f"course_lib/labs/{shared}") == [(["tests/module/labs"], "")]
 
 
 def test_what_stands_behind_a_module_is_tested_with_it_and_what_stands_behind_all_is_not():

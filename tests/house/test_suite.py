@@ -165,8 +165,9 @@ def test_every_test_is_run_by_a_stage_of_make_test(root):
     assert not in_units & in_site
     assert len(in_site) == left_out
     run = {test.partition("::")[0] for test in in_units | in_site}
-    of_modules = {path for path in (root / "course_lib").glob("*.py") if not path.stem.startswith("_")}
-    there = {*(root / "tests").rglob("test_*.py"), *of_modules}
+    modules = (root / "course_lib").rglob("*.py")
+    examples = {path for path in modules if ">>> " in path.read_text(encoding="utf-8")}
+    there = {*(root / "tests").rglob("test_*.py"), *examples}
     assert run == {path.relative_to(root).as_posix() for path in there}
 
 
@@ -190,8 +191,8 @@ def rooms(house):
 
 def its_test(module):
     """Return the file of tests of a module, if it has one."""
-    name = module.stem.lstrip("_")
-    return None if name in ("init__", "solvers", "linear", "drawing") else f"tests/module/test_{name}.py"
+    name, room = module.stem.lstrip("_"), "module/labs" if module.parent.name == "labs" else "module"
+    return None if name in ("init__", "solvers", "linear", "drawing") else f"tests/{room}/test_{name}.py"
 
 
 def test_every_module_and_chapter_has_its_tests_and_the_map_names_the_others(root):
@@ -199,7 +200,7 @@ def test_every_module_and_chapter_has_its_tests_and_the_map_names_the_others(roo
     house = re.search(
         r"^## The map.*?^## ", (root / "CONTRIBUTING.md").read_text(), re.DOTALL | re.MULTILINE
     )[0]
-    expected = {its_test(path) for path in (root / "course_lib").glob("*.py")} - {None}
+    expected = {its_test(path) for path in (root / "course_lib").rglob("*.py")} - {None}
     expected |= {f"tests/claims/test_{chapter.stem}.py" for chapter in notebooks.chapters(root)}
     expected |= {f"tests/{room}/{name}" for room, names in rooms(house).items() for name in names}
     assert {path.relative_to(root).as_posix() for path in (root / "tests").rglob("test_*.py")} == expected

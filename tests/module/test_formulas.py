@@ -20,7 +20,7 @@ MATH = re.compile(r"\.\. math:: (.*?)(?:\n\n|\Z)", re.DOTALL)
 
 # They say what is sought or looked up, or contain a function that is given.
 NOT_OF_NUMBERS = {
-    "labs.landscape": "names what is descended; its numbers are compared in test_labs.py",
+    "labs.landscape": "names what is descended; its numbers are compared in labs/test_landscape.py",
     "conventions.Knob": "names columns of its table",
     "data.augment": "equates products of vectors, see test_data",
     "geometry.max_margin": "says what is minimized",

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 import course_lib
-from tests.valid_arguments import UNCHECKED
+from tests.valid_arguments import UNCHECKED, public_name
 
 MODULES = [importlib.import_module(f"course_lib.{name}") for name in course_lib.__all__]
 PUBLIC = [getattr(module, name) for module in MODULES for name in module.__all__]
@@ -55,12 +55,23 @@ def test_the_package_itself_loads_its_modules_on_demand():
 
 def test_every_module_is_listed(root):
     files = {path.stem for path in (root / "course_lib").glob("*.py") if not path.stem.startswith("_")}
-    assert files == set(course_lib.__all__)
+    packages = {path.parent.name for path in (root / "course_lib").glob("*/__init__.py")}
+    assert files | packages == set(course_lib.__all__)
+
+
+def test_labs_are_loaded_on_demand():
+    run = fresh_python(
+        "import sys; from course_lib import labs; print(set(labs.__all__) <= set(dir(labs)));"
+        "labs.clock; print(sorted(name for name in sys.modules if name.startswith('course_lib.labs.')))"
+    )
+    assert run.stdout == "True\n['course_lib.labs._clock', 'course_lib.labs._lab']\n"
+    with pytest.raises(AttributeError, match="nonsense"):
+        course_lib.labs.nonsense  # noqa: B018
 
 
 def test_numerical_modules_never_import_plotting(root):
     for path in (root / "course_lib").glob("*.py"):
-        if path.stem not in ("plotting", "labs", "_drawing", "_style", "__init__"):
+        if path.stem not in ("plotting", "_drawing", "_style", "__init__"):
             text = path.read_text()
             assert "_style" not in text, path.name
             assert "_drawing" not in text, path.name
@@ -73,10 +84,9 @@ def test_numerical_modules_never_import_plotting(root):
 def test_all_lists_what_is_public(module):
     defined = {
         name
-        for name, thing in vars(module).items()
+        for name, thing in inspect.getmembers(module, callable)
         if not name.startswith("_")
-        and getattr(thing, "__module__", None) == module.__name__
-        and callable(thing)
+        and f"{getattr(thing, '__module__', '')}.".startswith(f"{module.__name__}.")
     }
     assert defined == {name for name in module.__all__ if callable(getattr(module, name))}
 
@@ -122,8 +132,7 @@ def test_documented_defaults_are_the_real_ones(thing):
 @each_function
 def test_docstring_names_its_errors(function):
     raises = bool(numpydoc.docscrape.FunctionDoc(function)["Raises"])
-    name = f"{function.__module__.removeprefix('course_lib.')}.{function.__name__}"
-    assert raises == (name not in UNCHECKED)
+    assert raises == (public_name(function) not in UNCHECKED)
 
 
 @each_function
@@ -160,8 +169,9 @@ def contents(wheel):
 
 def test_wheel_holds_the_modules_and_sdist_what_builds_it(built, root, tmp_path):
     sdist, wheel, _ = built
-    modules = {path.relative_to(root).as_posix() for path in (root / "course_lib").glob("*.py")}
-    modules |= {path.relative_to(root).as_posix() for path in (root / "course_lib" / "javascript").iterdir()}
+    package = root / "course_lib"
+    scripts = package / "labs" / "javascript"
+    modules = {path.relative_to(root).as_posix() for path in [*package.rglob("*.py"), *scripts.iterdir()]}
     modules |= {"course_lib/py.typed"}
     texts, _ = contents(wheel)
     assert {name for name in texts if ".dist-info/" not in name} == modules

@@ -109,31 +109,36 @@ def modules_used(notebook, root=ROOT):
     package = Path(root) / "course_lib"
     found, waiting = {package / "__init__.py"}, [ast.parse(source) for source in code(notebook)]
     while waiting:
-        for name in _imported(waiting.pop()):
-            path = package / f"{name}.py"
-            if path.exists() and path not in found:
-                found.add(path)
-                waiting.append(ast.parse(path.read_text()))
-    if package / "labs.py" in found:
-        found.update((package / "javascript").iterdir())
+        new = {path for name in _imported(waiting.pop()) for path in _modules(package, name)} - found
+        found |= new | {path.with_name("__init__.py") for path in new}
+        modules = {path for path in new if path.stem != "__init__"}  # which loads others when asked for them
+        waiting += [ast.parse(path.read_text(encoding="utf-8")) for path in modules]
+    labs = package / "labs"
+    if labs / "__init__.py" in found:
+        lab_of = {script: labs / f"_{script.stem}.py" for script in (labs / "javascript").iterdir()}
+        found |= {script for script, lab in lab_of.items() if lab in found or not lab.exists()}
     return sorted(found)
 
 
 def _imported(tree):
-    """Return the names of course_lib's modules that a syntax tree imports or reaches by attribute."""
+    """Return the dotted names within course_lib that a syntax tree imports or reaches by attribute."""
     names = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "course_lib":
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("course_lib."):
-            names.add(node.module.split(".")[1])
+        if isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}", *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
-            names |= {
-                alias.name.split(".")[1] for alias in node.names if alias.name.startswith("course_lib.")
-            }
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            names |= {node.attr} if node.value.id == "course_lib" else set()
-    return names
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, (ast.Name, ast.Attribute)):
+            name = ast.unparse(node)
+            names |= {name, f"course_lib.{name}"}  # labs.step is course_lib.labs.step
+    return {name.removeprefix("course_lib.") for name in names if name.startswith("course_lib.")}
+
+
+def _modules(package, name):
+    """Return the files of a dotted name, be it a module, a package, or what a package loads when asked."""
+    path = package.joinpath(*name.split("."))
+    files = [path.with_suffix(".py"), path / "__init__.py", path.with_name(f"_{path.name.lower()}.py")]
+    return [file for file in files if file.exists()]
 
 
 def main(*wanted):

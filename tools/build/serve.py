@@ -16,7 +16,14 @@ from livereload import Server
 from tools import ROOT
 
 HOST = "127.0.0.1"
-SOURCES = ("book/**", "course_lib/*.py", "tests/claims/*.py", "_config.yml", "_toc.yml")
+SOURCES = (
+    "book/**",
+    "course_lib/**/*.py",
+    "course_lib/labs/javascript/*",
+    "tests/claims/*.py",
+    "_config.yml",
+    "_toc.yml",
+)
 
 
 def build():

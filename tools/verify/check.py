@@ -43,8 +43,13 @@ def tests_of(file, root=ROOT):
     path = Path(file)
     if path.name.startswith("test_"):
         return [([file], "")]
-    if path.parts[:2] == ("course_lib", "javascript"):
-        return [(["tests/module/test_labs.py"], "")]
+    if path.parts[:2] == ("course_lib", "labs"):
+        lab = path.stem.lstrip("_")
+        its_tests = f"tests/module/labs/test_{lab}.py"
+        if not (root / its_tests).exists():
+            return [(["tests/module/labs"], "")]
+        of_python = [([file], ""), (OF_EVERY_MODULE, f"labs.{lab}")] * (path.suffix == ".py")
+        return [([its_tests], ""), *of_python]
     if path.parts[0] == "course_lib":
         found = [f"tests/module/test_{path.stem.lstrip('_')}.py", file]
         modules = [path.stem] if not path.stem.startswith("_") else importers(path.stem, root)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from course_lib import labs
+from course_lib.labs import _lab
 from tests import javascript
 from tools import ROOT
 
@@ -44,28 +44,18 @@ def mutants(text):
             yield line, old, new, text[: token.start()] + new + text[token.end() :]
 
 
-def noticed(case):
-    """Return whether a test of the labs fails."""
+def noticed(name):
+    """Return whether a test of a script fails."""
     javascript.script.cache_clear()
-    labs._text.cache_clear()
-    options = [
-        "-x",
-        "-q",
-        "-p",
-        "no:nbval",
-        "-p",
-        "no:cacheprovider",
-        "tests/module/test_labs.py",
-        "-k",
-        case,
-    ]
+    _lab.text.cache_clear()
+    tests = ROOT / "tests" / "module" / "labs" / f"test_{name}.py"
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        return pytest.main([*options, "tests/module/test_labs.py"]) != 0
+        return pytest.main(["-x", "-q", "-p", "no:nbval", "-p", "no:cacheprovider", str(tests)]) != 0
 
 
 def main(*names):
-    folder = Path(shutil.copytree(labs.FOLDER, tempfile.mkdtemp(), dirs_exist_ok=True))
-    labs.FOLDER = javascript.FOLDER = folder
+    folder = Path(shutil.copytree(_lab.FOLDER, tempfile.mkdtemp(), dirs_exist_ok=True))
+    _lab.FOLDER = javascript.FOLDER = folder
     killed, total = 0, 0
     for name in names or ["rules", *javascript.PLACES]:
         path, case = folder / f"{name}.js", name

@@ -1,0 +1,158 @@
+"""The lab on the boundary, against the descent of course_lib and autograd."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from course_lib import labs
+from course_lib.data import two_points
+from course_lib.geometry import angle, bisector, max_margin
+from course_lib.models import LinearModel, Perceptron
+from course_lib.scratch import logistic_descent
+from tests.javascript import close, counted, moved, script
+
+LINES = [
+    {"weight_decay": 0.0},
+    {"weight_decay": 0.2},
+    {"weight_decay": 1.0},
+    {"weight_decay": 0.01, "decay_bias": False},
+    {"weight_decay": 0.0005, "X": [[0.5, 2.5], [3.5, 0.1]]},
+    {"weight_decay": 0.02, "penalty": "L1"},
+    {"weight_decay": 0.1, "penalty": "L1", "decay_bias": False},
+    {"weight_decay": 1.0, "penalty": "L1"},  # which leaves no weights
+]
+
+
+def trained(lab, steps):
+    """Return weights and bias after each of the first steps of a lab on the boundary."""
+    X, y = torch.tensor(lab.settings["X"], dtype=torch.float64), two_points()[1].double()
+    start = LinearModel.of(Perceptron(seed=0)).theta.double().numpy()
+    decay, decay_bias = lab.settings["weight_decay"], lab.settings["decay_bias"]
+    if lab.settings["penalty"] == "L2":
+        options = {"lr": 1.0, "n_steps": steps, "weight_decay": decay, "decay_bias": decay_bias}
+        return logistic_descent(X.numpy(), y.numpy(), start=start, **options)
+    theta, path = torch.tensor(start, requires_grad=True), []
+    for _ in range(steps):
+        model = LinearModel.of(theta)
+        z = X @ theta[:-1] + theta[-1]
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(z, y)
+        (gradient,) = torch.autograd.grad(loss, theta)
+        moved = theta.detach() - gradient
+        shrunk = moved.sign() * (moved.abs() - decay).clamp(min=0)
+        model = torch.cat([shrunk[:2], (shrunk if decay_bias else moved)[2:]])
+        theta = model.requires_grad_()
+        path.append(model.detach().numpy().copy())
+    return np.array(path)
+
+
+@pytest.mark.parametrize("setting", LINES, ids=str)
+def test_line_of_the_boundary_lab_is_that_of_the_descent(setting):
+    lab = labs.boundary(**setting, n_steps=777)
+    states = [state for state in script("boundary").run(lab) if state["step"] <= 2000]
+    path = trained(lab, 2000)
+    assert [state["step"] for state in states][-1] == 2000
+    assert 777 in [state["step"] for state in states]
+    close([state["theta"] for state in states], path[[state["step"] - 1 for state in states]])
+    margins = (path[:, :2] @ np.array(lab.settings["X"]).T + path[:, 2:]) * [1, -1]
+    for state in states:
+        wrong = margins[: state["step"]] < 0
+        for i in (0, 1):
+            last = wrong[:, i].nonzero()[0].max(initial=-1) + 1
+            right = (~wrong[:, i]).nonzero()[0].max(initial=-1) + 2
+            assert state["last"][i] == last
+            assert state["since"][i] == (right if last == state["step"] else 0)
+
+
+def test_line_of_the_boundary_lab_after_a_million_steps():
+    last = script("boundary").run(labs.boundary(weight_decay=1e-6, n_steps=10))
+    state = next(state for state in last if state["step"] == 10**6)
+    X, y = two_points(dtype=torch.float64)
+    options = {"lr": 1.0, "n_steps": 10**5, "weight_decay": 1e-6, "record": [10**5]}
+    start = LinearModel.of(Perceptron(seed=0)).theta.double()
+    (theta,) = logistic_descent(X, y, start=start, **options)
+    close(next(state for state in last if state["step"] == 10**5)["theta"], theta)
+    assert state["theta"] != last[-1]["theta"]
+    assert last[-1]["step"] == 10**7
+
+
+@pytest.mark.parametrize("setting", LINES[:2] + LINES[3:-1], ids=str)
+def test_figure_of_the_boundary_lab_shows_the_trained_line(setting):
+    lab = labs.boundary(**setting, n_steps=50)
+    theta = trained(lab, 50)[-1]
+    name = f"{lab.settings['penalty']} with {lab.settings['weight_decay']:g}"
+    (line,) = (line for line in plt.gca().lines if line.get_label() == name)
+    x, y = line.get_data()
+    assert abs(theta[0] * x + theta[1] * y + theta[2]).max() <= 1e-9 * np.linalg.norm(theta)
+
+
+def test_figure_of_the_boundary_lab_leaves_out_a_line_that_has_no_weights():
+    labs.boundary(**LINES[-1], n_steps=50)
+    names = [line.get_label() for line in plt.gca().lines]
+    assert "bisector" in names
+    assert "L1 with 1" not in names
+
+
+def test_bisector_and_widest_margin_of_the_boundary_lab():
+    random, run = np.random.default_rng(1), script("boundary")
+    y = torch.tensor([1.0, 0.0])
+    for X in random.uniform(0, 3, size=(200, 2, 2)):
+        line, margin = run("[bisector(X), maxMargin(X)]", X=X.tolist())
+        close(line, bisector(*torch.tensor(X)).theta)
+        np.testing.assert_allclose(margin, max_margin(torch.tensor(X), y, count_bias=True).theta, rtol=1e-6)
+    assert run("[maxMargin([[1, 2], [1, 2]]), bisector([[1, 2], [1, 2]])]") == [None, None]
+
+
+def test_ends_of_the_boundary_labs_plane_and_of_its_steps():
+    run = script("boundary")
+    assert run("[control('X').read('0,0,4,3'), control('X').read('4,3,0,0')]") == [
+        [[0, 0], [4, 3]],
+        [[4, 3], [0, 0]],
+    ]
+    assert (
+        run("['-1,0,1,1', '5,0,1,1', '0,-1,1,1', '0,4,1,1'].map((text) => control('X').read(text) ?? null)")
+        == [None] * 4
+    )
+    assert run("control('n_steps').values.slice(0, 11)") == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12]
+    assert run("control('n_steps').values.at(-1)") == 10**7
+    assert run("recorded(11)").index(11) == run("recorded(11)").index(10) + 1
+    assert run("recorded(11)")[:3] == [1, 2, 3]
+
+
+def told_of_a_line(lab):
+    """Return what the lab on the boundary has to tell."""
+    (one, other), n_steps = lab.settings["X"], lab.settings["n_steps"]
+    X, path = torch.tensor([one, other], dtype=torch.float64), trained(lab, n_steps)
+    line, margins = LinearModel.of(path[-1]), (path[:, :2] @ X.numpy().T + path[:, 2:]) * [1, -1]
+    p = line.probability(X)
+    widest = max_margin(X, torch.tensor([1.0, 0.0]), count_bias=True)
+    facts = {
+        "step shown": counted(n_steps),
+        "angle": f"{float(angle(line.weight)):.2f}°" if line.weight.any() else "0.00°",
+        "angle of the bisector": f"{float(angle(bisector(*X).weight)):.2f}°",
+        "angle of the widest margin": f"{float(angle(widest.weight)):.2f}°",
+    }
+    for i, (x, y) in enumerate(lab.settings["X"]):
+        (wrong,), (right,) = (margins[:, i] < 0).nonzero(), (margins[:, i] >= 0).nonzero()
+        facts[f"probability of ({x:g}, {y:g})"] = f"{p[i]:.4f}"
+        side = (
+            f"right; last wrong after step {counted(wrong[-1] + 1)}"
+            if len(wrong)
+            else "right after every step"
+        )
+        if margins[-1, i] < 0:
+            side = f"wrong since step {counted(right.max(initial=-1) + 2)}"
+        facts[f"({x:g}, {y:g}) is"] = side
+    return {what: text.replace("-", "\N{MINUS SIGN}") for what, text in facts.items()}
+
+
+def test_boundary_lab_tells_at_each_setting_what_course_lib_computes():
+    for lab in moved(labs.boundary):
+        assert script("boundary").facts(lab) == told_of_a_line(lab), lab.settings
+
+
+@pytest.mark.parametrize("argument", ["weight_decay", "n_steps", "X"])
+def test_boundary_lab_refuses_what_its_controls_do_not_reach(argument):
+    beyond = {"weight_decay": 1.01, "n_steps": 10**7 + 1, "X": [[4.1, 1.0], [1.0, 1.0]]}
+    with pytest.raises(ValueError, match=argument):
+        labs.boundary(**{argument: beyond[argument]})

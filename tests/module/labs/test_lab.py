@@ -1,0 +1,109 @@
+"""What the labs share: a script, an address, and the rules in JavaScript, against those that they repeat."""
+
+import json
+import re
+from functools import partial
+from html import unescape
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from course_lib import labs, rules
+from tests.javascript import MOVES, NO_FIGURE, PLACES, close, script
+
+ALL = {name: getattr(labs, name) for name in labs.__all__ if name != "Lab"}
+each_lab = pytest.mark.parametrize("make", ALL.values(), ids=ALL)
+
+
+DIRECTIONS = {
+    "sgd": {},
+    "sgd with momentum": {"momentum": 0.9},
+    "sgd with dampening": {"momentum": 0.8, "dampening": 0.4},
+    "sgd with Nesterov": {"momentum": 0.9, "nesterov": True},
+    "adam": {},
+    "adam with short memory": {"betas": [0.5, 0.6], "eps": 1e-3},
+}
+DESCENT = """(() => {
+  let [theta, state] = [start, null];
+  const path = [];
+  for (const gradient of gradients) {
+    [theta, state] = %s(theta, gradient, state, (g, s) => %s(g, s, direction), options);
+    path.push(theta);
+  }
+  return path;
+})()"""
+
+
+@pytest.mark.parametrize("step", ["coupled", "decoupled", "proximal", "proximal with norm 2"])
+@pytest.mark.parametrize("name", DIRECTIONS)
+def test_rules_in_javascript_are_the_rules(name, step):
+    random = np.random.default_rng(0)
+    start, gradients = random.normal(size=4), random.normal(size=(500, 4))
+    direction = DIRECTIONS[name] | ({"betas": tuple(DIRECTIONS[name]["betas"])} if "short" in name else {})
+    options = {"lr": 0.05, "weight_decay": [0.1, 0.3, 0.0, 2.0]} | ({"norm": 2} if "norm 2" in step else {})
+    function, rule = name.split()[0], step.split()[0]
+    theta, state, path = start, None, []
+    for gradient in gradients:
+        theta, state = getattr(rules, rule)(
+            theta,
+            gradient,
+            state,
+            partial(getattr(rules, function), **direction),
+            **options | {"weight_decay": np.array(options["weight_decay"])},
+        )
+        path.append(theta)
+    found = script()(
+        DESCENT % (rule, function),
+        start=start.tolist(),
+        gradients=gradients.tolist(),
+        direction=DIRECTIONS[name],
+        options=options,
+    )
+    close(found, path)
+
+
+def test_contour_of_a_cone_is_a_circle():
+    us, vs = np.linspace(-2, 2, 81).tolist(), np.linspace(-1.5, 2, 71).tolist()
+    cone = np.hypot(np.array(us), np.array(vs)[:, None]).tolist()
+    pieces = np.array(script()("contour(cone, us, vs, 1)", cone=cone, us=us, vs=vs))
+    np.testing.assert_allclose(np.hypot(*pieces.reshape(-1, 2).T), 1, atol=1e-3)
+    lengths = np.hypot(*(pieces[:, 1] - pieces[:, 0]).T)
+    assert lengths.sum() == pytest.approx(2 * np.pi, rel=1e-3)
+    saddle = script()("contour([[0, 1], [1, 0]], [0, 1], [0, 1], 0.5)")
+    assert len(saddle) == 2
+    assert {tuple(end) for piece in saddle for end in piece} == {(0.5, 0), (0, 0.5), (1, 0.5), (0.5, 1)}
+
+
+def test_each_lab_has_a_page_and_settings_to_move_it_to():
+    assert set(MOVES) == set(PLACES) == set(ALL)
+
+
+@each_lab
+def test_notebook_gets_one_script_and_the_first_setting(make):
+    lab = make()
+    page = lab._repr_html_()
+    assert page.count("<script>") == page.count("</script>") == 1
+    given = json.loads(unescape(re.search("data-given='(.*?)'", page)[1]))
+    assert given == {"settings": lab.settings, "data": lab.data}
+    assert len(page.encode()) <= 60_000
+    assert repr(lab).startswith(f"Lab(name='{make.__name__}'")
+    assert len(plt.get_fignums()) == (make.__name__ not in NO_FIGURE)
+
+
+@each_lab
+def test_what_an_address_holds_is_what_it_was_written_of(make):
+    lab, run = make(), script(make.__name__)
+    for name, value in lab.settings.items():
+        read = "control(name, data).read(control(name, data).write(value))"
+        assert run(read, name=name, value=value, data=lab.data) == value
+
+
+@each_lab
+@pytest.mark.parametrize(
+    "text", ["", " ", "NaN", "Infinity", "-1e99", "1e99", "0x1", "<b>", "__proto__", "1,2,3"]
+)
+def test_an_address_with_anything_else_is_not_read(make, text):
+    read = "controlsOf(lab, data).map(({ read }) => read(text) === undefined)"
+    found = script(make.__name__)(read, text=text, data=make().data)
+    assert found == [True] * len(found)
