@@ -30,6 +30,8 @@ PLACES = {
     "overfitting": "book/why_decay",
     "converter": "book/rosetta",
 }
+# Small forms of labs, and their pages.
+SMALL = {"boundary": "book/intro"}
 # Labs without a figure, and why.
 NO_FIGURE = {"converter": "there is nothing to draw: the tables of its page say all that it knows"}
 
@@ -226,7 +228,7 @@ class Script:
 
     def facts(self, lab):
         """Return what the lab tells at its setting, as a dict of texts."""
-        facts = "lab.facts(settings, lab.run && finished(lab.run(settings, data)), data)"
+        facts = "formOf(lab, data).facts(settings, lab.run && finished(lab.run(settings, data)), data)"
         return {what: text for what, text, *_ in self(facts, settings=lab.settings, data=lab.data)}
 
 

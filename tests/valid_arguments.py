@@ -137,6 +137,7 @@ VALID = {
         "decay_bias": False,
         "n_steps": 3,
         "X": [[3.0, 2.0], [1.0, 1.0]],
+        "small": True,
     },
     "labs.clock": lambda: {"n_samples": 200, "n_epochs": 2, "schedule": "cosine", "weight_decay_times": "k"},
     "labs.landscape": lambda: {

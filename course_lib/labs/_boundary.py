@@ -25,6 +25,7 @@ def boundary(
     decay_bias: bool = True,
     n_steps: int = 101,
     X: Array | None = None,
+    small: bool = False,
 ) -> Lab:
     r"""Show the line between two points that training moves, and the lines where it might end.
 
@@ -44,6 +45,8 @@ def boundary(
         The step after which the line is shown, at most 10 million. The figure takes all of them.
     X : array of shape (2, 2), optional
         The point called 1 and the one called 0, in 0 to 4 by 0 to 3; `data.two_points` when None.
+    small : bool, default=False
+        Whether only the plane, its points, the decay, the step and two angles are there.
 
     Returns
     -------
@@ -66,6 +69,7 @@ def boundary(
     weight_decay = _arguments.number("weight_decay", weight_decay, maximum=1)
     _arguments.choice("penalty", penalty, ("L2", "L1"))
     _arguments.flag("decay_bias", decay_bias)
+    _arguments.flag("small", small)
     n_steps = _arguments.count("n_steps", n_steps, maximum=10**7)
     points, y = two_points(dtype=torch.float64)
     if X is not None:
@@ -100,7 +104,7 @@ def boundary(
     return Lab(
         "boundary",
         {"penalty": penalty, "X": points.tolist()} | training,
-        {"looks": looks_of(concepts), "start": start.tolist()},
+        {"looks": looks_of(concepts), "start": start.tolist(), "small": small},
     )
 
 

@@ -6,10 +6,9 @@ import os
 import threading
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tests.browsing import SITE
-from tools.build import pdf
+from tools.chromium import chromium, path_of_chromium
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +25,9 @@ def address():
 
 @pytest.fixture(scope="module")
 def browser():
-    path = pdf.browser_path()
-    if path is None:
+    if path_of_chromium() is None:
         if os.environ.get("CI") == "true":
             pytest.fail("CI needs a browser: install chromium")
         pytest.skip("no Chromium or Chrome on the PATH: tests in a browser are skipped")
-    with sync_playwright() as playwright:
-        instance = playwright.chromium.launch(executable_path=path, args=list(pdf.FLAGS))
+    with chromium() as instance:
         yield instance
-        instance.close()

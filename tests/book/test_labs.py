@@ -7,10 +7,13 @@ import pytest
 from course_lib import labs
 from course_lib.conventions import KNOBS
 from tests.browsing import SITE, Visit
-from tests.javascript import MOVES, NO_FIGURE, PLACES, script
+from tests.javascript import MOVES, NO_FIGURE, PLACES, SMALL, script
 
 pytestmark = pytest.mark.site
-each_lab = pytest.mark.parametrize("name", PLACES)
+ON_PAGES = [*PLACES.items(), *SMALL.items()]
+each_lab = pytest.mark.parametrize(
+    ("name", "page"), ON_PAGES, ids=[f"{name} on {page}" for name, page in ON_PAGES]
+)
 
 SHOWN = "() => document.activeElement.getAttribute('aria-valuetext')"
 
@@ -62,10 +65,10 @@ class Bench:
 
 
 @each_lab
-def test_lab_shows_what_is_computed_at_each_setting_of_its_controls(name, browser, address):
+def test_lab_shows_what_is_computed_at_each_setting_of_its_controls(name, page, browser, address):
     assert len(MOVES[name]) >= 50
     with Visit(browser, address) as visit:
-        bench = Bench(visit.open(f"{PLACES[name]}.html"), name)
+        bench = Bench(visit.open(f"{page}.html"), name)
         assert bench.facts() == bench.expected()
         now = dict(bench.given["settings"])
         for setting in MOVES[name]:
@@ -79,16 +82,16 @@ def test_lab_shows_what_is_computed_at_each_setting_of_its_controls(name, browse
 
 
 @each_lab
-def test_an_address_opens_a_setting_and_is_written_by_the_controls(name, browser, address):
+def test_an_address_opens_a_setting_and_is_written_by_the_controls(name, page, browser, address):
     with Visit(browser, address) as visit:
-        bench = Bench(visit.open(f"{PLACES[name]}.html"), name)
+        bench = Bench(visit.open(f"{page}.html"), name)
         reached = {control: value for control, value in MOVES[name][7].items() if bench.move(control, value)}
         told, link = bench.facts(), bench.tab.evaluate("() => location.hash")
         assert link.startswith(f"#{name}?")
         bench.press("Copy link")
         bench.root.locator(".lab-said", has_text="The address of this setting").wait_for(timeout=5000)
     with Visit(browser, address) as visit:
-        bench = Bench(visit.open(f"{PLACES[name]}.html{link}"), name)
+        bench = Bench(visit.open(f"{page}.html{link}"), name)
         assert bench.facts() == told == bench.expected(reached)
         assert bench.said == ""
         bench.tab.evaluate(f"() => {{ location.hash = '{name}?' }}")
@@ -97,10 +100,10 @@ def test_an_address_opens_a_setting_and_is_written_by_the_controls(name, browser
 
 @each_lab
 @pytest.mark.parametrize("bad", ["x=1", "{}=", "{}=<img src=x onerror=alert(1)>", "{}=1e999", "{}=%22%3E"])
-def test_a_bad_address_gives_the_default_and_says_so(name, bad, browser, address):
+def test_a_bad_address_gives_the_default_and_says_so(name, page, bad, browser, address):
     with Visit(browser, address) as visit:
         bad = bad.format(next(iter(MOVES[name][0])))
-        bench = Bench(visit.open(f"{PLACES[name]}.html#{name}?{bad}"), name)
+        bench = Bench(visit.open(f"{page}.html#{name}?{bad}"), name)
         assert bench.facts() == bench.expected()
         assert bench.said.startswith("The address asks for what this lab does not have")
         assert bench.root.locator("img").count() == 0
@@ -108,10 +111,10 @@ def test_a_bad_address_gives_the_default_and_says_so(name, bad, browser, address
 
 
 @each_lab
-def test_lab_works_from_a_file_and_by_the_keyboard_alone(name, browser):
+def test_lab_works_from_a_file_and_by_the_keyboard_alone(name, page, browser):
     context = browser.new_context(viewport={"width": 320, "height": 700})
     tab = context.new_page()
-    tab.goto((SITE / f"{PLACES[name]}.html").as_uri())
+    tab.goto((SITE / f"{page}.html").as_uri())
     bench = Bench(tab, name)
     assert bench.facts() == bench.expected()
     assert tab.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") <= 1
@@ -133,7 +136,7 @@ def test_lab_works_from_a_file_and_by_the_keyboard_alone(name, browser):
 
 
 @each_lab
-def test_a_sentence_and_a_figure_stand_where_no_scripts_run_and_in_print(name, browser, address):
+def test_a_sentence_and_a_figure_stand_where_no_scripts_run_and_in_print(name, page, browser, address):
     def shown(tab):
         lab = f'.lab[data-lab="{name}"]'
         places = [lab, f"{lab} + .lab-instead", f".cell_output:has({lab}) img"]
@@ -141,15 +144,81 @@ def test_a_sentence_and_a_figure_stand_where_no_scripts_run_and_in_print(name, b
 
     context = browser.new_context(java_script_enabled=False)
     tab = context.new_page()
-    tab.goto(f"{address}{PLACES[name]}.html")
-    assert shown(tab) == [False, True, name not in NO_FIGURE]
+    tab.goto(f"{address}{page}.html")
+    drawn = name not in NO_FIGURE and (name, page) not in SMALL.items()
+    assert shown(tab) == [False, True, drawn]
     context.close()
     with Visit(browser, address) as visit:
-        tab = visit.open(f"{PLACES[name]}.html")
+        tab = visit.open(f"{page}.html")
         tab.wait_for_selector(".lab-on")
         assert shown(tab) == [True, False, False]
         tab.emulate_media(media="print")
-        assert shown(tab) == [False, True, name not in NO_FIGURE]
+        assert shown(tab) == [False, True, drawn]
+
+
+# Before the next picture is drawn.
+PRESS_TWICE = """point => { for (const key of ["ArrowLeft", "ArrowLeft"])
+    point.dispatchEvent(new KeyboardEvent("keydown", { key })) }"""
+POINTS = {"boundary": 2, "landscape": 1, "step": 1}
+
+
+def place(point):
+    """Return where the middle of a point is on the screen."""
+    box = point.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+@each_lab
+def test_a_point_goes_where_mouse_and_keys_take_it_and_where_its_address_says(name, page, browser, address):
+    with Visit(browser, address) as visit, Visit(browser, address) as other:
+        bench = Bench(visit.open(f"{page}.html"), name)
+        points, first = bench.root.locator(".handle"), bench.facts()
+        assert points.count() == POINTS.get(name, 0)
+        told = bench.move("n_steps", 1) and bench.facts()  # which remembers the start
+        for i, point in enumerate(points.all()):
+            point.scroll_into_view_if_needed()
+            (x, y), frame = place(point), bench.root.locator("svg .frame").first.bounding_box()
+            to = frame["x"] + frame["width"] * (0.3 + 0.4 * i), frame["y"] + frame["height"] * 0.2
+            bench.tab.mouse.move(x, y)
+            bench.tab.mouse.down()
+            bench.tab.mouse.move(*to, steps=5)
+            bench.tab.mouse.up()
+            bench.tab.mouse.move(5, 5)  # which takes it along no more
+            dragged = bench.facts()
+            assert dragged != told
+            assert place(point) == pytest.approx(to, abs=5)
+            assert_as_by_address(bench, dragged, other, point, i)
+            across, up = numbers(point)
+            for key in ("ArrowRight", "ArrowDown", "ArrowDown", "ArrowUp"):
+                point.press(key)
+            bench.facts()
+            assert numbers(point) == pytest.approx([across + 0.1, up - 0.1])
+            point.evaluate(PRESS_TWICE)
+            bench.facts()
+            assert numbers(point) == pytest.approx([across - 0.1, up - 0.1])
+            assert_as_by_address(bench, bench.facts(), other, point, i)
+        bench.press("Reset")
+        assert bench.facts() == first
+        assert visit.errors == other.errors == []
+
+
+def numbers(point):
+    """Return what a point says of itself, across and up."""
+    text = point.get_attribute("aria-valuetext").replace("\N{MINUS SIGN}", "-")
+    return [float(number) for number in text.split(",")]
+
+
+def assert_as_by_address(bench, told, other, point, i):
+    """Open the address of a moved point elsewhere: the same is told there, and is what V8 computes."""
+    bench_there = Bench(other.open(bench.tab.url.removeprefix(other.address)), bench.name)
+    assert bench_there.facts() == told
+    assert numbers(bench_there.root.locator(".handle").nth(i)) == numbers(point)
+    asked = bench.tab.evaluate("() => Object.fromEntries(new URLSearchParams(location.hash.split('?')[1]))")
+    read, data = "control(name, data).read(text)", bench.given["data"]
+    setting = {
+        name: script(bench.name)(read, name=name, text=text, data=data) for name, text in asked.items()
+    }
+    assert told == bench.expected(setting)
 
 
 def test_a_point_is_dragged_by_the_mouse(browser, address):

@@ -268,5 +268,10 @@ def test_a_page_of_markdown_shows_a_lab_with_the_options_of_its_directive():
     given = json.loads(html.unescape(re.search("data-given='(.*?)'", shown.astext())[1]))
     assert given["settings"] == boundary(weight_decay=0.2, penalty="L1", decay_bias=False, n_steps=7).settings
     assert shown["format"] == "html"
+    assert '<p class="lab-instead">Where scripts run, here is a lab.' in shown.astext()
     assert len(plt.get_fignums()) == 1  # that of the line before; the page draws none
     plt.close("all")
+    text = "```{lab} boundary\n:small: True\n\nThe picture\nshows it.\n```\n"
+    (shown,) = publish_doctree(text, parser=Parser()).children
+    assert '"small":true' in shown.astext()
+    assert '<p class="lab-instead">The picture shows it.</p>' in shown.astext()

@@ -2,6 +2,7 @@
 
 import ast
 import json
+from dataclasses import replace
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
@@ -157,9 +158,13 @@ def literal(text):
 
 
 class Lab(Directive):
-    """A lab, by its name; options are the arguments of its function. What it draws is left out."""
+    """A lab, by its name; options are the arguments of its function. What it draws is left out.
+
+    The content is what stands there where no scripts run, in place of the lab's own sentence.
+    """
 
     required_arguments = 1
+    has_content = True
     option_spec = Options(weight_decay=literal)  # an empty one would let no options be read
 
     def run(self):
@@ -171,4 +176,6 @@ class Lab(Directive):
         lab = getattr(labs, self.arguments[0])(**self.options)
         for figure in set(plt.get_fignums()) - figures:
             plt.close(figure)
+        if self.content:
+            lab = replace(lab, instead=" ".join(self.content))
         return [nodes.raw("", lab._repr_html_(), format="html")]

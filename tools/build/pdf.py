@@ -8,18 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
 from tools import ROOT
+from tools.chromium import chromium, path_of_chromium
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 PDF = ROOT / "_build" / "weight-decay-by-experiment.pdf"
-
-
-def browser_path():
-    """Return where a Chromium is, or None."""
-    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def single_page():
@@ -42,14 +34,11 @@ def printed(browser, page, pdf):
 
 
 def main():
-    path = browser_path()
-    if path is None:
+    if path_of_chromium() is None:
         sys.exit("make pdf needs Chromium or Chrome on the PATH")
     page = single_page()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+    with chromium() as browser:
         printed(browser, page, PDF)
-        browser.close()
     print(f"Printed. Open {PDF}")
 
 

@@ -8,6 +8,14 @@ const PLANE = [
   [0, 3],
 ];
 
+const PLOT = {
+  label: "The plane: drag the points",
+  height: 263,
+  x: PLANE[0],
+  y: PLANE[1],
+  names: ["x₁", "x₂"],
+};
+
 /** The rows z = (x, 1) or -(x, 1) of a point called 1 and of one called 0. */
 const signedRows = ([[a, b], [c, d]]) => [
   [a, b, 1],
@@ -119,7 +127,7 @@ define({
     points("X", 2, PLANE),
   ],
   plots: [
-    { label: "The plane: drag the points", height: 263, x: PLANE[0], y: PLANE[1], names: ["x₁", "x₂"] },
+    PLOT,
     {
       label: "The angle after each step",
       x: [1, LONGEST],
@@ -129,18 +137,23 @@ define({
       ticks: { y: [-90, -45, 0, 45, 90] },
     },
   ],
+  small: {
+    controls: ["weight_decay", "n_steps", "X"],
+    facts: ["angle", "angle of the bisector"],
+    plots: [{ ...PLOT, width: 290, height: 226 }],
+  },
   run: descend,
-  draw(settings, states, [plane, time], { looks }, changed) {
+  draw(settings, states, [plane, time], { looks, small }, changed) {
     const { X, n_steps } = settings;
     const look = looks[concept(settings)];
     const state = stateAt(states, n_steps);
     for (const [theta, look] of [
       [bisector(X), looks.reference],
-      [maxMargin(X), looks.limit],
+      [small ? null : maxMargin(X), looks.limit],
     ]) {
       if (!theta) continue;
       plane.line(across(theta), look);
-      time.line(
+      time?.line(
         [1, LONGEST].map((step) => [step, angle(theta)]),
         look,
       );
@@ -150,11 +163,11 @@ define({
       const shape = { label: `point called ${1 - i}`, color: "#262626", marker: i ? "square" : "circle" };
       handle(plane, { value, ...shape }, (moved) => changed("X", X.with(i, moved)));
     });
-    time.line(
+    time?.line(
       (states ?? []).map(({ step, theta }) => [step, angle(theta)]),
       look,
     );
-    if (state) time.dot(state.step, angle(state.theta), { fill: look.color });
+    if (state) time?.dot(state.step, angle(state.theta), { fill: look.color });
   },
   facts(settings, states, { looks }) {
     const { X, n_steps } = settings;

@@ -9,6 +9,7 @@
 //     draw(settings, found, plots, data) {}, // into plots, each of which is empty
 //     facts(settings, found, data) {},       // [[what, text, look?], ...], which the page shows as a list
 //     live: true,                            // where screen readers are to say each fact that changes
+//     small: { controls: ["weight_decay"], facts: ["angle"], plots: [...] }, // what a small form has, by name
 //     actions: { Swap: (settings, data) => changes },  // buttons, with the settings that each changes
 //   });
 //
@@ -399,7 +400,10 @@ function makeHandle(plot, { label, color, marker }) {
   const grip = drawn("g", { class: "handle", tabindex: 0, role: "slider", ...range }, reach, shape);
   const made = { grip };
   const inside = ([low, high], v) => clip(round(Math.round(v / made.step) * made.step, 6), low, high);
-  const move = ([u, v]) => made.changed([inside(plot.x, u), inside(plot.y, v)]);
+  const move = ([u, v]) => {
+    made.value = [inside(plot.x, u), inside(plot.y, v)]; // for a key that comes before the next picture
+    made.changed(made.value);
+  };
   const follow = (event) => move(plot.units(event));
   grip.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
@@ -423,11 +427,25 @@ function makeHandle(plot, { label, color, marker }) {
 // The lab itself ----------------------------------------------------------------------------------------------------
 
 function define(lab) {
-  for (const root of document.querySelectorAll(`.lab[data-lab="${lab.name}"]:not(.lab-on)`)) open(lab, root);
+  for (const root of document.querySelectorAll(`.lab[data-lab="${lab.name}"]:not(.lab-on)`)) {
+    const { settings, data } = JSON.parse(root.dataset.given);
+    open(formOf(lab, data), root, settings, data);
+  }
 }
 
-function open(lab, root) {
-  const { settings: defaults, data } = JSON.parse(root.dataset.given);
+/** A lab, or its small form where the data ask for it: with fewer controls, plots and facts. */
+function formOf(lab, data) {
+  if (!data.small) return lab;
+  const { controls, facts, plots } = lab.small;
+  return {
+    ...lab,
+    plots,
+    controls: controlsOf(lab, data).filter(({ name }) => controls.includes(name)),
+    facts: (...given) => lab.facts(...given).filter(([what]) => facts.includes(what)),
+  };
+}
+
+function open(lab, root, defaults, data) {
   const settings = { ...defaults };
   const controls = controlsOf(lab, data);
   const onSite = Boolean(root.closest(".bd-article")); // elsewhere an address leads nowhere
@@ -603,6 +621,7 @@ function open(lab, root) {
   root.setAttribute("aria-label", lab.title);
   root.classList.add("lab-on");
   root.classList.toggle("lab-form", !plots.length);
+  root.classList.toggle("lab-small", Boolean(data.small));
   addEventListener("hashchange", read);
   render();
   read();

@@ -1,5 +1,7 @@
 """The lab on the boundary, against the descent of course_lib and autograd."""
 
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from course_lib.data import two_points
 from course_lib.geometry import angle, bisector, max_margin
 from course_lib.models import LinearModel, Perceptron
 from course_lib.scratch import logistic_descent
-from tests.javascript import close, counted, moved, script
+from tests.javascript import MOVES, close, counted, moved, script
 
 LINES = [
     {"weight_decay": 0.0},
@@ -156,3 +158,29 @@ def test_boundary_lab_refuses_what_its_controls_do_not_reach(argument):
     beyond = {"weight_decay": 1.01, "n_steps": 10**7 + 1, "X": [[4.1, 1.0], [1.0, 1.0]]}
     with pytest.raises(ValueError, match=argument):
         labs.boundary(**{argument: beyond[argument]})
+
+
+def test_small_form_of_the_boundary_lab_tells_a_part_of_what_the_lab_tells():
+    small, whole = labs.boundary(small=True), labs.boundary()
+    assert small.settings == whole.settings
+    for setting in MOVES["boundary"]:
+        at_setting = [labs.Lab("boundary", lab.settings | setting, lab.data) for lab in (small, whole)]
+        told, all_told = map(script("boundary").facts, at_setting)
+        assert list(told) == ["angle", "angle of the bisector"]
+        assert told.items() <= all_told.items()
+    names = "formOf(lab, data).controls.map(({ name }) => name)"
+    assert script("boundary")(names, data=small.data) == ["weight_decay", "n_steps", "X"]
+    assert set(script("boundary")(names, data=whole.data)) == set(whole.settings)
+
+
+def test_front_page_says_of_the_small_form_what_it_tells(root):
+    text = re.sub(r"<!--.*?-->", "", (root / "book" / "intro.md").read_text(encoding="utf-8"))
+    (said,) = re.findall(r"Drag the steps from 10 to a million:.*?\. *Then.*?\.\n", text, re.DOTALL)
+    settings = [{"n_steps": 10**6}, {"n_steps": 10**6, "weight_decay": 0.1}]
+    told = [script("boundary").facts(labs.boundary(small=True, **setting)) for setting in settings]
+    angles = [each["angle"] for each in told]
+    assert re.findall(r"[\N{MINUS SIGN}\d.]+°", said) == [
+        angles[0],
+        told[0]["angle of the bisector"],
+        angles[1],
+    ]

@@ -1,0 +1,23 @@
+"""The browser that prints the book and in which it is tested: Chromium or Chrome, where there is one."""
+
+import shutil
+from contextlib import contextmanager
+
+from playwright.sync_api import sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+def path_of_chromium():
+    """Return where Chromium or Chrome is, or None."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@contextmanager
+def chromium():
+    """A browser, for as long as it is used."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path_of_chromium(), args=FLAGS)
+        yield browser
+        browser.close()
