@@ -1,0 +1,133 @@
+"""Calling a function that somebody has just written: what it returns, or what became of it."""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import io
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+SECONDS = 5.0  # that a call may take
+NUDGES = 0.1  # seconds after which one that caught the stop is stopped again
+
+
+class TooLongError(BaseException):
+    """Raised in a function that takes too long. It is no Exception, which the function might catch."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call came to.
+
+    Attributes
+    ----------
+    result : object
+        What was returned; None after an error.
+    arguments : dict
+        The arguments as the call has left them.
+    error : str
+        What went wrong, or "".
+    printed : str
+    missing : bool
+        Whether it says itself that it is not written yet.
+    """
+
+    result: Any
+    arguments: dict[str, Any]
+    error: str = ""
+    printed: str = ""
+    missing: bool = False
+
+
+def call(function: Callable[..., Any], arguments: dict[str, Any], seconds: float = SECONDS) -> Outcome:
+    """Call a function with copies of arguments, and say what came of it."""
+    given, out = copy.deepcopy(arguments), io.StringIO()
+    result, error, missing = None, "", False
+    try:
+        with redirect_stdout(out):
+            result = within(seconds, function, *given.values())
+    except NotImplementedError:
+        missing = True
+    except TooLongError:
+        error = f"It is still running after {seconds:g} seconds: is there a loop that does not end?"
+    except (Exception, SystemExit) as raised:
+        error = _where(raised, function)
+    if not error:
+        changed = [name for name in arguments if not unchanged(arguments[name], given[name])]
+        if changed:
+            error = f"Your argument was changed: {' and '.join(changed)}. Work on a copy, or without `+=`."
+    return Outcome(result, given, error, out.getvalue(), missing)
+
+
+def within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function, and raise TooLongError in it after some seconds.
+
+    Another thread asks the interpreter to raise it in this one. That works wherever CPython does, in Jupyter,
+    on Colab and on Windows, and costs nothing meanwhile; a trace function would make every line slower, and
+    turn debuggers and coverage off. What is inside of one call to C, it does not stop before it returns.
+    """
+    here, lock = ctypes.c_ulong(threading.get_ident()), threading.Lock()
+    ready, done = threading.Event(), threading.Event()
+    ask = ctypes.pythonapi.PyThreadState_SetAsyncExc
+
+    def watch() -> None:
+        ready.wait()
+        patience = seconds
+        while not done.wait(patience):
+            with lock:
+                if not done.is_set():
+                    ask(here, ctypes.py_object(TooLongError))
+            patience = NUDGES
+
+    def settle() -> None:
+        with lock:
+            done.set()
+        for _ in range(10):  # here arrives what was asked for when the function had just returned
+            pass
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        try:
+            ready.set()
+            return function(*arguments)
+        finally:
+            settle()
+    except TooLongError:
+        settle()  # which it may have interrupted
+        raise
+
+
+def _where(error: BaseException, function: Callable[..., Any]) -> str:
+    """Return an error with the line of the function at which it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    frame = next((frame for frame in reversed(frames) if frame.filename == file), frames[-1])
+    line = f", `{frame.line}`" if frame.line else ""
+    return f"It raises {type(error).__name__} in line {frame.lineno}{line}: {error}"
+
+
+def unchanged(before: Any, after: Any) -> bool:
+    """Return whether an argument is what it was."""
+    if isinstance(before, torch.Tensor):
+        same = before.shape == after.shape and before.dtype == after.dtype
+        return same and torch.equal(before.detach().nan_to_num(), after.detach().nan_to_num())
+    if isinstance(before, np.ndarray):
+        return before.dtype == after.dtype and np.array_equal(before, after)
+    if isinstance(before, nn.Module):
+        pairs = [list(module.named_parameters()) for module in (before, after)]
+        flags = [[(name, p.requires_grad) for name, p in named] for named in pairs]
+        return flags[0] == flags[1] and unchanged(before.state_dict(), after.state_dict())
+    if isinstance(before, dict):
+        return list(before) == list(after) and all(unchanged(before[key], after[key]) for key in before)
+    if isinstance(before, list | tuple):
+        return len(before) == len(after) and all(map(unchanged, before, after))
+    return bool(before == after)

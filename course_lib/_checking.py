@@ -1,0 +1,493 @@
+"""Exercises and what checks their answers: the engine behind `course_lib.check`.
+
+An exercise is one declaration: a function that is right, on which arguments it is tried, and the wrong ones
+that have a name. What a reader gets of it is the function without its body.
+"""
+
+from __future__ import annotations
+
+import dis
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import product
+from types import CodeType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from course_lib._calling import SECONDS, Outcome, call
+
+N_RANDOM = 20  # instances that an answer is tried on beside the fixed ones
+FACTORS = {2.0: "2 * {0}", 0.5: "{0} / 2", -1.0: "-{0}", 0.0: "{0} = 0"}
+NEVER = "As if {0} were 0: does it count where it should?"
+
+Arguments = dict[str, Any]
+EXERCISES: dict[str, Exercise] = {}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a checker says of an answer. It is true if the answer is right.
+
+    Attributes
+    ----------
+    name : str
+        The exercise.
+    status : {"right", "not yet right", "not attempted yet"}
+    says : str
+        What is wrong, or what remains to be said.
+    shown : dict of str to str
+        The arguments at which it is wrong, what was expected there, and what was got.
+    """
+
+    name: str
+    status: str
+    says: str = ""
+    shown: Mapping[str, str] | None = None
+
+    def __bool__(self) -> bool:
+        return self.status == "right"
+
+    def __repr__(self) -> str:
+        shown = self.shown or {}
+        width = max(map(len, shown), default=0)
+        lines = [f"  {key:{width}}  {value}" for key, value in shown.items()]
+        return "\n".join([f"{self.name}: {self.status}", *[self.says] * bool(self.says), *lines])
+
+    def _repr_html_(self) -> str:
+        shown = self.shown or {}
+        pairs = (f"<dt>{escape(k)}</dt><dd><code>{escape(v)}</code></dd>" for k, v in shown.items())
+        first = f"<strong>{escape(self.name)}: {self.status}</strong>"
+        says = f"<br>{escape(self.says)}" * bool(self.says)
+        rows = f"<dl>{''.join(pairs)}</dl>" * bool(shown)
+        return f'<div class="check" role="status"><p>{first}{says}</p>{rows}</div>'
+
+
+@dataclass(frozen=True)
+class Hint:
+    """One of an exercise's hints."""
+
+    name: str
+    number: int
+    of: int
+    text: str
+
+    def __repr__(self) -> str:
+        return f"{self.name}, hint {self.number} of {self.of}: {self.text}"
+
+
+class Hints:
+    """Gives the hints of exercises, by their names."""
+
+    def __getattr__(self, name: str) -> Callable[[], Hint]:
+        from course_lib import check
+
+        exercise = EXERCISES.get(name) or getattr(check, name)
+        hint: Callable[[], Hint] = exercise.hint
+        return hint
+
+
+class DifferentError(Exception):
+    """Says how an answer differs from what is expected, where that is no matter of a number."""
+
+
+class Exercise:
+    """An exercise, called with an answer: see `exercise`."""
+
+    def __init__(
+        self,
+        reference: Callable[..., Any],
+        *,
+        cases: Sequence[Arguments],
+        draw: Callable[[np.random.Generator], Arguments],
+        wrong: Mapping[str, Callable[..., Any]],
+        hints: Sequence[str],
+        given: Callable[..., Any] | None,
+        view: Callable[..., Any],
+        remark: Callable[[Any], str],
+        tolerance: float,
+    ) -> None:
+        self.reference, self.given = reference, given
+        self.name, self.__doc__ = reference.__name__, reference.__doc__
+        self.parameters = list(inspect.signature(reference).parameters)
+        self.cases, self.draw, self.wrong, self.hints = cases, draw, wrong, hints
+        self.view, self.remark, self.tolerance = view, remark, tolerance
+        self.seconds = SECONDS
+        self._n_hints_given = 0
+        EXERCISES[self.name] = self
+
+    def __repr__(self) -> str:
+        return f"check.{self.name}(answer)"
+
+    def hint(self) -> Hint:
+        """Return the next hint, and after the last one the first again."""
+        number = self._n_hints_given % len(self.hints)
+        self._n_hints_given += 1
+        return Hint(self.name, number + 1, len(self.hints), self.hints[number])
+
+    def instances(self, n_random: int = N_RANDOM, *, seed: int = 0) -> Iterator[Arguments]:
+        """Yield the fixed arguments, and random ones."""
+        yield from self.cases
+        for number in range(n_random):
+            yield self.draw(np.random.default_rng([seed, number]))
+
+    def __call__(self, answer: Any, *, n_random: int = N_RANDOM, seed: int = 0) -> Verdict:
+        """Return what is to be said of an answer."""
+        if self._untouched(answer):
+            return Verdict(self.name, "not attempted yet")
+        if not callable(answer):
+            given = f"It has to be the function itself, got {_kind(answer)}: check.{self.name}({self.name})"
+            return Verdict(self.name, "not yet right", given)
+        tried: list[_Try] = []
+        for arguments in self.instances(n_random, seed=seed):
+            outcome = call(answer, arguments, self.seconds)
+            if outcome.missing:
+                return Verdict(self.name, "not attempted yet", "It raises NotImplementedError.")
+            tried.append(self._compared(arguments, outcome))
+            if tried[-1].problem:
+                break
+        first = next((each for each in tried if each.problem or not each.right), None)
+        if first is None:
+            return Verdict(self.name, "right", self.remark(answer))
+        says = first.problem or self._named(answer, tried)
+        if not first.problem and (n_right := sum(each.right for each in tried)):
+            says += f" It is right on {n_right} of {len(tried)} instances; not on this one:"
+        return Verdict(self.name, "not yet right", says, self._shown(first))
+
+    def _untouched(self, answer: Any) -> bool:
+        if answer is None or answer is ...:
+            return True
+        code = getattr(answer, "__code__", None)
+        stubs = [_blank.__code__] + ([self.given.__code__] if self.given else [])
+        return code is not None and any(_operations(code) == _operations(stub) for stub in stubs)
+
+    def expected(self, arguments: Arguments, function: Callable[..., Any] | None = None) -> Any:
+        """Return what a function, else the right one, gives, as it is compared."""
+        outcome = call(function or self.reference, arguments)
+        if outcome.error:
+            raise DifferentError(outcome.error)
+        return self.view(outcome.result, **outcome.arguments)
+
+    def _compared(self, arguments: Arguments, outcome: Outcome) -> _Try:
+        expected = self.expected(arguments)
+        got: Any = outcome.result
+        if outcome.error:
+            return _Try(arguments, expected, got, outcome.error)
+        if got is None and expected is not None:
+            printed = f"It prints {_short(outcome.printed)} and returns nothing: write `return`, not `print`."
+            nothing = "It returns nothing (None): is a `return` missing?"
+            return _Try(arguments, expected, got, printed if outcome.printed.strip() else nothing)
+        try:
+            got = self.view(got, **outcome.arguments)
+            return _Try(arguments, expected, got, "", _same(got, expected, self.tolerance))
+        except DifferentError as difference:
+            return _Try(arguments, expected, got, str(difference))
+        except Exception as error:
+            kind = f"It returns {_kind(got)}, which cannot be read: {type(error).__name__}: {error}"
+            return _Try(arguments, expected, got, kind)
+
+    def _named(self, answer: Callable[..., Any], tried: list[_Try]) -> str:
+        """Return what a wrong answer is instead."""
+        rough = min(_roughness(each.got) for each in tried)
+        tolerance = max(self.tolerance, min(20 * rough, 0.01))
+        if rough and all(_same(each.got, each.expected, 20 * rough) for each in tried):
+            return "It is right in float32 only, or coarser: the arguments are float64. What rounds them?"
+
+        def matches(function: Callable[..., Any]) -> bool:
+            try:
+                return all(
+                    _same(each.got, self.expected(each.arguments, function), tolerance) for each in tried
+                )
+            except Exception:
+                return False
+
+        for sentence, function in self.wrong.items():
+            if matches(function):
+                return sentence
+        whole = [_whole(each.got) and not _whole(each.expected) for each in tried]
+        if all(whole):
+            return "It returns whole numbers: is a `//`, `int` or an integer tensor in it?"
+        flat = [(_flat(each.got), _flat(each.expected)) for each in tried]
+        got, expected = (np.concatenate(side) for side in zip(*flat, strict=True))
+        factor = float(got @ expected / (expected @ expected)) if expected.any() else 0.0
+        close = np.allclose(got, factor * expected, rtol=0, atol=tolerance * np.abs(got).max())
+        if close and abs(factor - 1) > 1e-3:
+            return _of_a_factor(factor)
+        for sentence, function in self._substituted(self.reference):
+            if matches(function):
+                return sentence
+        if np.allclose(np.abs(got), np.abs(expected), rtol=tolerance):
+            return "Some signs are the other way round; the sizes are right."
+        for name, wrong in self.wrong.items():
+            for sentence, function in self._substituted(wrong):
+                if matches(function):
+                    return f"Two things at once. {name} {sentence}"
+        again = call(answer, tried[0].arguments, self.seconds)
+        try:
+            if not _same(self.view(again.result, **again.arguments), tried[0].got, tolerance):
+                return "It gives another result for the same arguments: what does it remember, or draw?"
+        except Exception:
+            pass
+        if all(_same(each.got, each.expected, 1e-4) for each in tried):
+            return "It is close, but not right to rounding: is there an approximation, or an early stop?"
+        return "The value is wrong."
+
+    def _substituted(self, function: Callable[..., Any]) -> Iterator[tuple[str, Callable[..., Any]]]:
+        """Yield what a function is with one of its arguments changed, and the sentence for it."""
+
+        def with_argument(name: str, change: Callable[[Arguments], Any]) -> Callable[..., Any]:
+            def changed(*values: Any) -> Any:
+                arguments = dict(zip(self.parameters, values, strict=True))
+                return function(*{**arguments, name: change(arguments)}.values())
+
+            return changed
+
+        example = next(self.instances())
+        real = [name for name in self.parameters if type(example[name]) is float]
+        numbers = [name for name in self.parameters if type(example[name]) in (int, float)]
+        arrays = [name for name in self.parameters if isinstance(example[name], torch.Tensor)]
+        for name in real + arrays:
+            for factor, text in FACTORS.items():
+                instead = f"This is the right answer for {text.format(name)} instead of {name}."
+                sentence = instead if factor else NEVER.format(name)
+                yield sentence, with_argument(name, lambda a, n=name, f=factor: f * a[n])  # type: ignore[misc]
+        for name, other in product(real + arrays, numbers):
+            if name != other:
+                missing = f"This is what you get when {name} is not multiplied by {other}."
+                yield missing, with_argument(name, lambda a, n=name, o=other: a[n] / a[o])  # type: ignore[misc]
+                more = f"This is what you get when {name} is multiplied by {other} once too often."
+                yield more, with_argument(name, lambda a, n=name, o=other: a[n] * a[o])  # type: ignore[misc]
+
+    def _shown(self, tried: _Try) -> dict[str, str]:
+        shown = {name: _written(value) for name, value in tried.arguments.items()}
+        digits = 4
+        while digits < 17 and _written(tried.expected, digits) == _written(tried.got, digits):
+            digits += 4
+        return shown | {"expected": _written(tried.expected, digits), "got": _written(tried.got, digits)}
+
+
+@dataclass(frozen=True)
+class _Try:
+    """An answer's result for some arguments."""
+
+    arguments: Arguments
+    expected: Any
+    got: Any
+    problem: str = ""
+    right: bool = False
+
+
+def exercise(
+    *,
+    cases: Sequence[Arguments],
+    draw: Callable[[np.random.Generator], Arguments],
+    wrong: Mapping[str, Callable[..., Any]],
+    hints: Sequence[str],
+    given: Callable[..., Any] | None = None,
+    view: Callable[..., Any] = lambda result, **_: result,
+    remark: Callable[[Any], str] = lambda answer: "",
+    tolerance: float = 1e-9,
+) -> Callable[[Callable[..., Any]], Exercise]:
+    """Make an exercise of the function that is its answer.
+
+    Parameters
+    ----------
+    cases : list of dict
+        Arguments by name on which an answer is tried first, and shown.
+    draw : callable
+        ``draw(rng)`` returns random arguments, of several sizes.
+    wrong : dict
+        Functions that are wrong, by the sentence that says what they are. The first that gives what an
+        answer gives, on all instances, names it. Answers that are right for another value of one argument
+        (twice it, without lr) need not be among them.
+    hints : list of str
+        From a nudge to almost the line.
+    given : callable, optional
+        What the reader finds in the place of an empty function: one with a bug in it.
+    view : callable, optional
+        ``view(result, **arguments)`` makes of what is returned what is compared; it may raise
+        DifferentError with a sentence.
+    remark : callable, optional
+        ``remark(answer)`` says something more of a right answer, or "".
+    tolerance : float, default=1e-9
+        The largest difference, as a part of the largest number of the result.
+    """
+
+    def declare(reference: Callable[..., Any]) -> Exercise:
+        return Exercise(
+            reference,
+            cases=cases,
+            draw=draw,
+            wrong=wrong,
+            hints=hints,
+            given=given,
+            view=view,
+            remark=remark,
+            tolerance=tolerance,
+        )
+
+    return declare
+
+
+def _blank() -> None: ...
+
+
+def _operations(code: CodeType) -> list[tuple[str, str]]:
+    """Return what a function does, whatever its name, docstring and place."""
+    found = ((each.opname, each.argrepr) for each in dis.get_instructions(code))
+    return [each for each in found if each[0] not in ("RESUME", "NOP", "CACHE", "COPY_FREE_VARS")]
+
+
+def has_loop(function: Any) -> bool:
+    """Return whether a function's own lines loop, in a comprehension or openly."""
+    waiting, names = [getattr(function, "__code__", None)], set()
+    while waiting:
+        if code := waiting.pop():
+            names |= {each.opname for each in dis.get_instructions(code)}
+            waiting += [each for each in code.co_consts if isinstance(each, CodeType)]
+    return bool(names & {"FOR_ITER", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"})
+
+
+def _number(value: Any) -> NDArray[Any] | None:
+    """Return a number, or an array of numbers, as an array; None if it is something else."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        return value.double().numpy() if value.dtype in (torch.bfloat16, torch.float16) else value.numpy()
+    if isinstance(value, bool | str | dict | set) or value is None or callable(value):
+        return None
+    try:
+        array = np.array([_number(part) for part in value] if isinstance(value, list | tuple) else value)
+    except (TypeError, ValueError):
+        return None
+    return array if array.dtype.kind in "iufc" else None
+
+
+def _same(got: Any, expected: Any, tolerance: float) -> bool:
+    """Return whether the numbers are the same; raise DifferentError where they cannot be compared."""
+    if isinstance(expected, bool | str) or expected is None:
+        flag = got.item() if isinstance(got, np.bool_ | torch.Tensor) and np.size(got) == 1 else got
+        if type(flag) is not type(expected):
+            raise DifferentError(f"It returns {_kind(got)} instead of {_kind(expected)}.")
+        return bool(flag == expected)
+    if isinstance(expected, tuple):
+        several = isinstance(got, list | tuple) or (isinstance(got, torch.Tensor | np.ndarray) and got.ndim)
+        if not several or len(got) != len(expected):
+            raise DifferentError(f"It returns {_kind(got)} instead of {_kind(expected)}.")
+        pairs = [_same(*pair, tolerance) for pair in zip(got, expected, strict=True)]
+        return all(pairs)
+    if isinstance(expected, dict):
+        for key in expected:
+            if key not in got:
+                raise DifferentError(f"{key!r} is missing in what it returns.")
+        for key in got:
+            if key not in expected:
+                raise DifferentError(f"{key!r} should not be in what it returns.")
+        pairs = [_same(got[key], expected[key], tolerance) for key in expected]
+        return all(pairs)
+    found, wanted = _number(got), np.asarray(_number(expected))
+    if found is None:
+        raise DifferentError(f"It returns {_kind(got)} instead of {_kind(expected)}.")
+    if found.shape != wanted.shape:
+        raise DifferentError(f"It returns {_kind(got)} instead of {_kind(expected)}.{_turned(found, wanted)}")
+    if not np.isfinite(wanted).all():
+        return False
+    if found.dtype.kind == "c":
+        raise DifferentError("It returns complex numbers.")
+    if not np.isfinite(found).all():
+        where = f" in entry {int(np.flatnonzero(~np.isfinite(found))[0])}" if found.ndim else ""
+        raise DifferentError(f"It returns {'NaN' if np.isnan(found).any() else 'infinity'}{where}.")
+    size = np.abs(wanted).max(initial=0) or 1.0
+    return bool(np.abs(found - wanted).max(initial=0) <= tolerance * size)
+
+
+def _turned(found: NDArray[Any], wanted: NDArray[Any]) -> str:
+    """Say what is right about the numbers when the shape is wrong."""
+    if found.T.shape == wanted.shape and np.allclose(found.T, wanted):
+        return " Turned over (`.T`), it is right."
+    if found.size == wanted.size and np.allclose(found.ravel(), wanted.ravel()):
+        return " The numbers are right."
+    if found.size == 1 and np.allclose(found, wanted.sum()):
+        return " It is the sum of what is expected."
+    if found.size == 1 and np.allclose(found, wanted.mean()):
+        return " It is the mean of what is expected."
+    return ""
+
+
+def _of_a_factor(factor: float) -> str:
+    if abs(factor + 1) < 1e-6:
+        return "The sign is the other way round."
+    half = ": is there a 1/2?" if any(abs(abs(factor) - known) < 1e-6 for known in (0.5, 2.0)) else "."
+    return f"Off by a factor of {factor:.3f}{half}"
+
+
+def _roughness(value: Any) -> float:
+    """Return the precision of the coarsest tensor or array in a result; 0 for float64 and for numbers."""
+    if isinstance(value, dict):
+        return max(map(_roughness, value.values()), default=0.0)
+    if isinstance(value, list | tuple):
+        return max(map(_roughness, value), default=0.0)
+    if isinstance(value, torch.Tensor) and value.is_floating_point() and value.dtype != torch.float64:
+        return float(torch.finfo(value.dtype).eps)
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind == "f" and value.itemsize < 8:
+        return float(np.finfo(value.dtype).eps)
+    parts = np.abs(_flat(value))
+    rounded = parts.size and (parts == parts.astype(np.float32)).all() and (parts % 1).any()
+    return float(np.finfo(np.float32).eps) if rounded else 0.0
+
+
+def _whole(value: Any) -> bool:
+    """Return whether a result has whole numbers alone."""
+    return not (_flat(value) % 1).any()
+
+
+def _flat(value: Any) -> NDArray[Any]:
+    """Return all the numbers of a result in one row."""
+    if isinstance(value, dict):
+        return _flat(tuple(value.values()))
+    if isinstance(value, list | tuple):
+        return np.concatenate([np.zeros(0), *map(_flat, value)])
+    array = _number(value)
+    return np.zeros(0) if array is None else array.astype(float).ravel()
+
+
+def _kind(value: Any) -> str:
+    """Return what kind of thing a value is, with its shape."""
+    if isinstance(value, torch.Tensor | np.ndarray):
+        what = "a tensor" if isinstance(value, torch.Tensor) else "an array"
+        return f"{what} of shape {tuple(value.shape)}" if value.ndim else "a single number"
+    if isinstance(value, bool):
+        return "True or False"
+    if isinstance(value, int | float | np.number):
+        return "a single number"
+    if value is None:
+        return "None"
+    if isinstance(value, tuple | list | dict):
+        return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, nn.Module):
+        return "a model"
+    return f"a {type(value).__name__}"
+
+
+def _short(text: str, width: int = 60) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 2] + " …"
+
+
+def _written(value: Any, digits: int = 4) -> str:
+    """Return a value as it is shown: rounded, and no longer than a line or two."""
+    if isinstance(value, dict):
+        text = ", ".join(f"{key}: {_written(part, digits)}" for key, part in value.items())
+    elif isinstance(value, tuple | list):
+        text = ", ".join(_written(part, digits) for part in value)
+        text = f"({text})" if isinstance(value, tuple) else f"[{text}]"
+    elif isinstance(value, torch.Tensor | np.ndarray | np.generic):
+        array = _number(value)
+        text = str(value) if array is None else _written(array.tolist(), digits)
+    else:
+        text = f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+    return _short(text, 160)

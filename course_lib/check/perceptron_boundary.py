@@ -1,0 +1,262 @@
+"""The exercises of *Why does the boundary drift?*"""
+
+import torch
+import torch.nn.functional as F
+
+from course_lib._checking import exercise
+from course_lib.optimum import logistic_optimum
+
+__all__ = ["signed_distances", "penalized_loss", "widest_line", "free_bias_optimum"]
+
+
+def _normal(rng, *shape):
+    return torch.from_numpy(rng.normal(size=shape))
+
+
+def _labels(rng, n):
+    """Return labels of which both classes have at least one."""
+    return torch.tensor([0.0, 1.0, *rng.integers(0, 2, n - 2)], dtype=torch.float64)
+
+
+POINTS = torch.tensor([[3.0, 2.0], [1.0, 1.0]], dtype=torch.float64)
+LABELS = torch.tensor([1.0, 0.0], dtype=torch.float64)
+LINE = torch.tensor([3.0, 4.0], dtype=torch.float64)
+
+
+def _with_line(rng):
+    n, features = rng.integers(2, 9), rng.integers(1, 5)
+    line = {"w": _normal(rng, features), "b": float(rng.normal())}
+    return {"X": _normal(rng, n, features), **line}
+
+
+@exercise(
+    cases=[{"X": POINTS, "w": LINE, "b": -12.0}],
+    draw=_with_line,
+    wrong={
+        "These are functional margins: w is not divided out, so they grow with its length.": (
+            lambda X, w, b: X @ w + b
+        ),
+        "The offset b is not divided by the length of w.": lambda X, w, b: X @ w / w.norm() + b,
+        "These are distances from a parallel line through the origin: where is b?": (
+            lambda X, w, b: X @ w / w.norm()
+        ),
+        "These are distances without a sign: on which side is each point?": (
+            lambda X, w, b: (X @ w + b).abs() / w.norm()
+        ),
+        "It is divided by the square of the length of w: is a root missing?": (
+            lambda X, w, b: (X @ w + b) / (w @ w)
+        ),
+        "b counts as one more weight in the length. The distance is measured among the points.": (
+            lambda X, w, b: (X @ w + b) / (w @ w + b * b) ** 0.5
+        ),
+        "It is divided by the sum of the sizes of w, an L1 norm.": (
+            lambda X, w, b: (X @ w + b) / w.abs().sum()
+        ),
+        "b has the wrong sign: the line is where w @ x + b = 0.": lambda X, w, b: (X @ w - b) / w.norm(),
+    },
+    hints=[
+        "Multiply w and b by 2. The line stays; what has to stay with it?",
+        "w @ x + b is the distance, but in units of the length of w.",
+        "The length of w is w.norm(), and b is no part of it.",
+    ],
+)
+def signed_distances(X, w, b):
+    """Return how far each row of X is from the line w @ x + b = 0,
+    positive on the side to which w points."""
+    return (X @ w + b) / w.norm()
+
+
+def _with_labels(rng):
+    arguments = _with_line(rng)
+    arguments["y"] = _labels(rng, len(arguments["X"]))
+    arguments["weight_decay"] = float(rng.uniform(0.1, 2.0))
+    return {name: arguments[name] for name in ("X", "y", "w", "b", "weight_decay")}
+
+
+def _cross_entropy(X, y, w, b, reduction="mean"):
+    return F.binary_cross_entropy_with_logits(X @ w + b, y, reduction=reduction)
+
+
+@exercise(
+    cases=[{"X": POINTS, "y": LABELS, "w": LINE / 5, "b": -2.0, "weight_decay": 0.2}],
+    draw=_with_labels,
+    wrong={
+        "The bias is free here. Leave it out of the penalty.": (
+            lambda X, y, w, b, decay: _cross_entropy(X, y, w, b) + decay / 2 * (w @ w + b * b)
+        ),
+        "The penalty has no 1/2 in it.": lambda X, y, w, b, decay: _cross_entropy(X, y, w, b) + decay * w @ w,
+        "The loss is a sum over the rows. It has to be their mean.": (
+            lambda X, y, w, b, decay: _cross_entropy(X, y, w, b, "sum") + decay / 2 * w @ w
+        ),
+        "Loss and penalty are divided by the number of rows. The penalty counts once, not once a row.": (
+            lambda X, y, w, b, decay: _cross_entropy(X, y, w, b) + decay / 2 * w @ w / len(X)
+        ),
+        "The penalty is the length of w. Square it.": (
+            lambda X, y, w, b, decay: _cross_entropy(X, y, w, b) + decay / 2 * w.norm()
+        ),
+        "This is an L1 penalty, a sum of sizes. It has to be a sum of squares.": (
+            lambda X, y, w, b, decay: _cross_entropy(X, y, w, b) + decay * w.abs().sum()
+        ),
+        "The penalty is a mean of squares. It has to be their sum.": (
+            lambda X, y, w, b, decay: _cross_entropy(X, y, w, b) + decay / 2 * (w * w).mean()
+        ),
+        "The labels are the other way round.": (
+            lambda X, y, w, b, decay: _cross_entropy(X, 1 - y, w, b) + decay / 2 * w @ w
+        ),
+        "The sigmoid is taken twice: binary_cross_entropy_with_logits has its own.": (
+            lambda X, y, w, b, decay: (
+                _cross_entropy(torch.sigmoid(X @ w + b)[:, None], y, w.new_ones(1), 0.0) + decay / 2 * w @ w
+            )
+        ),
+        "This is the squared error of the probabilities, and not cross-entropy.": (
+            lambda X, y, w, b, decay: F.mse_loss(torch.sigmoid(X @ w + b), y) + decay / 2 * w @ w
+        ),
+    },
+    hints=[
+        "Two terms: a mean over the rows, and a penalty that no row is part of.",
+        "F.binary_cross_entropy_with_logits(X @ w + b, y) is the mean cross-entropy.",
+        "The penalty is weight_decay / 2 times the sum of the squares of w.",
+    ],
+)
+def penalized_loss(X, y, w, b, weight_decay):
+    """Return the mean cross-entropy plus an L2 penalty,
+    whose gradient is weight_decay times w, and 0 for b."""
+    loss = F.binary_cross_entropy_with_logits(X @ w + b, y)
+    return loss + weight_decay / 2 * (w @ w)
+
+
+def _two(rng):
+    features = rng.integers(1, 6)
+    return {"p": _normal(rng, features), "q": _normal(rng, features)}
+
+
+def _counted(p, q):
+    """Return the shortest (w, b) that has functional margins of 1 where the bias counts."""
+    z = torch.cat([torch.stack([p, -q]), p.new_tensor([[1.0], [-1.0]])], dim=1)
+    theta = torch.linalg.pinv(z) @ z.new_ones(2)
+    return theta[:-1], theta[-1]
+
+
+def _scaled(p, q, scale):
+    w = scale * (p - q)
+    return w, -w @ (p + q) / 2
+
+
+@exercise(
+    cases=[{"p": POINTS[0], "q": POINTS[1]}],
+    draw=_two,
+    wrong={
+        "This is the line of training: b counts as a weight. A support vector machine leaves it out.": (
+            _counted
+        ),
+        "The line is right, its scale is not: w @ p + b has to be 1. Here w is the difference itself.": (
+            lambda p, q: _scaled(p, q, 1.0)
+        ),
+        "The line is right, its scale is not: w has length 1 here, and w @ p + b has to be 1.": (
+            lambda p, q: _scaled(p, q, 1 / (p - q).norm())
+        ),
+        "The line is right, its scale is not: half of it is missing.": (
+            lambda p, q: _scaled(p, q, 1 / ((p - q) @ (p - q)))
+        ),
+        "It points from p to q: w @ p + b is -1.": lambda p, q: _scaled(p, q, -2 / ((p - q) @ (p - q))),
+        "w is right. The line goes through q instead of the middle.": (
+            lambda p, q: (_scaled(p, q, 2 / ((p - q) @ (p - q)))[0], -2 * (p - q) @ q / ((p - q) @ (p - q)))
+        ),
+        "w is right. The line goes through p instead of the middle.": (
+            lambda p, q: (_scaled(p, q, 2 / ((p - q) @ (p - q)))[0], -2 * (p - q) @ p / ((p - q) @ (p - q)))
+        ),
+        "w is right. The line goes through the origin: b is missing.": (
+            lambda p, q: (_scaled(p, q, 2 / ((p - q) @ (p - q)))[0], torch.tensor(0.0).double())
+        ),
+        "w is right, b has the wrong sign.": (
+            lambda p, q: (
+                _scaled(p, q, 2 / ((p - q) @ (p - q)))[0],
+                -_scaled(p, q, 2 / ((p - q) @ (p - q)))[1],
+            )
+        ),
+        "w is right, b is twice what it should be: the middle is half the sum of p and q.": (
+            lambda p, q: (
+                _scaled(p, q, 2 / ((p - q) @ (p - q)))[0],
+                2 * _scaled(p, q, 2 / ((p - q) @ (p - q)))[1],
+            )
+        ),
+    },
+    hints=[
+        "In which direction does the widest gap between two points lie?",
+        "w is a multiple of p - q. Going from q to p, w @ x + b rises from -1 to 1.",
+        "So w @ (p - q) is 2. And in the middle, (p + q) / 2, stands w @ x + b = 0.",
+    ],
+)
+def widest_line(p, q):
+    """Return w and b of the perpendicular bisector of p and q,
+    with w @ p + b = 1 and w @ q + b = -1."""
+    w = 2 * (p - q) / (p - q).square().sum()
+    return w, -w @ (p + q) / 2
+
+
+def _overlapping(rng):
+    features = rng.integers(1, 4)
+    n = rng.integers(features + 4, 13)
+    X = _normal(rng, n, features) + 2 * _normal(rng, features)
+    decay = float(rng.uniform(0.1, 1.0))
+    return {"X": X, "y": _labels(rng, n), "weight_decay": decay}
+
+
+def _packed(X, y, weight_decay, **how):
+    weight, bias = logistic_optimum(X, y, weight_decay, **how)
+    return torch.cat([weight, bias[None]])
+
+
+@exercise(
+    cases=[{"X": POINTS, "y": LABELS, "weight_decay": 0.2}],
+    draw=_overlapping,
+    wrong={
+        "You decayed the bias.": lambda X, y, decay: _packed(X, y, decay, decay_bias=True),
+        "This is the optimum for 2 * weight_decay: is the 1/2 in your penalty?": (
+            lambda X, y, decay: _packed(X, y, 2 * decay)
+        ),
+        "You decayed the bias, and this is for 2 * weight_decay: is the 1/2 in your penalty?": (
+            lambda X, y, decay: _packed(X, y, 2 * decay, decay_bias=True)
+        ),
+        "This is the optimum for half of weight_decay: is one 1/2 too many?": (
+            lambda X, y, decay: _packed(X, y, decay / 2)
+        ),
+        "The loss is a sum over the rows here. It has to be their mean.": (
+            lambda X, y, decay: _packed(X, y, decay / len(X))
+        ),
+        "The penalty counts once a row. It counts once.": lambda X, y, decay: _packed(X, y, decay * len(X)),
+        "This is for an L1 penalty, a sum of sizes instead of squares.": (
+            lambda X, y, decay: _packed(X, y, decay, penalty="l1")
+        ),
+        "The labels are the other way round.": lambda X, y, decay: -_packed(X, y, decay),
+        "The bias comes last: weights, then bias.": lambda X, y, decay: _packed(X, y, decay).roll(1),
+        "There is no bias: a line through the origin.": (
+            lambda X, y, decay: torch.cat([_without_bias(X, y, decay), torch.zeros(1, dtype=torch.float64)])
+        ),
+    },
+    tolerance=1e-4,
+    hints=[
+        "Where the slope is zero, training ends. Which slope has the bias, when it is free?",
+        "Gradient descent on the mean loss plus weight_decay / 2 * w @ w finds it, run until nothing moves.",
+        "Newton's method needs few steps. Or call course_lib.optimum.logistic_optimum.",
+    ],
+)
+def free_bias_optimum(X, y, weight_decay):
+    """Return the weights and, last, the bias, in one tensor, at which
+    SGD ends with weight_decay on the weights alone."""
+    rows = torch.cat([X, X.new_ones(len(X), 1)], dim=1)
+    decay = torch.full_like(rows[0], weight_decay)
+    decay[-1] = 0
+    theta = torch.zeros_like(decay)
+    for _ in range(20):  # Newton's method
+        p = torch.sigmoid(rows @ theta)
+        slope = rows.T @ (p - y) / len(X) + decay * theta
+        curvature = (rows.T * (p * (1 - p))) @ rows / len(X)
+        theta -= torch.linalg.solve(curvature + decay.diag(), slope)
+    return theta
+
+
+def _without_bias(X, y, weight_decay):
+    """Return the weights of the best line through the origin: each row stands beside its mirror image."""
+    weight, _ = logistic_optimum(torch.cat([X, -X]), torch.cat([y, 1 - y]), weight_decay)
+    return weight

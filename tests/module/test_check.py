@@ -1,0 +1,348 @@
+"""The checkers: each accepts what is right, in any style, and says of what is wrong what it is."""
+
+import re
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from course_lib import check
+from course_lib._checking import EXERCISES, Verdict
+from tests.right_answers import RIGHT
+
+NAMES = sorted(RIGHT)
+STYLES = [(name, style) for name in NAMES for style in RIGHT[name]]
+WRONG = [
+    pytest.param(name, sentence, id=f"{name}-{number}")
+    for name in NAMES
+    for number, sentence in enumerate(getattr(check, name).wrong)
+]
+SLOW = {"free_bias_optimum": 90}  # of a thousand instances: its three styles search for what they find
+
+
+def answer_of(function):
+    """Return a function as a reader writes one: with lines of its own."""
+
+    def answer(*arguments):
+        return function(*arguments)
+
+    return answer
+
+
+@pytest.mark.parametrize(("name", "style"), STYLES)
+def test_a_right_answer_is_right_on_a_thousand_random_instances(name, style):
+    """Each of three styles on its own third of them."""
+    seed = list(RIGHT[name]).index(style)
+    n_random = SLOW.get(name, 1000) // 3 + 1
+    verdict = getattr(check, name)(RIGHT[name][style], n_random=n_random, seed=seed)
+    assert verdict, verdict
+    assert (verdict.status, verdict.shown) == ("right", None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_reference_is_right_and_its_three_styles_are_three(name):
+    assert getattr(check, name)(getattr(check, name).reference)
+    assert len({*RIGHT[name].values(), getattr(check, name).reference}) == 4
+
+
+@pytest.mark.parametrize(("name", "sentence"), WRONG)
+def test_a_wrong_answer_with_a_name_gets_it(name, sentence):
+    exercise = getattr(check, name)
+    verdict = exercise(answer_of(exercise.wrong[sentence]))
+    assert not verdict
+    assert verdict.says.startswith(sentence), verdict
+
+
+def changed(result, change):
+    """Return a result with all its numbers changed."""
+    if isinstance(result, tuple | list) and not (result and isinstance(result[0], dict)):
+        return type(result)(changed(part, change) for part in result)
+    if isinstance(result, list):
+        return [{**group, "weight_decay": change(group["weight_decay"])} for group in result]
+    return change(result)
+
+
+def nan(value):
+    return value * float("nan")
+
+
+def column(value):
+    return value[:, None] if isinstance(value, torch.Tensor) and value.ndim else torch.tensor([[value]])
+
+
+def prints(exercise):
+    def answer(*arguments):
+        print("the answer", exercise.reference(*arguments))
+
+    return answer
+
+
+def raises(exercise):
+    def answer(*arguments):
+        return exercise.reference(*arguments) / {}["nothing"]
+
+    return answer
+
+
+def says_nothing(exercise):
+    def answer(*arguments):
+        exercise.reference(*arguments)
+
+    return answer
+
+
+def in_place(exercise):
+    """The result is right, and every tensor among the arguments is moved."""
+
+    def answer(*arguments):
+        result = exercise.reference(*arguments)
+        for value in arguments:
+            for tensor in value.parameters() if isinstance(value, torch.nn.Module) else [value]:
+                if isinstance(tensor, torch.Tensor):
+                    tensor.data.add_(1)
+        return result
+
+    return answer
+
+
+def on_the_result(change):
+    def operator(exercise):
+        return lambda *arguments: changed(exercise.reference(*arguments), change)
+
+    return operator
+
+
+def endless(exercise):
+    def answer(*arguments):
+        while True:
+            pass
+
+    return answer
+
+
+def remembers(exercise):
+    calls = []
+
+    def answer(*arguments):
+        calls.append(1)
+        return changed(exercise.reference(*arguments), lambda value: value + 0.37 * len(calls) ** 2)
+
+    return answer
+
+
+OPERATORS = {
+    "prints": (prints, "It prints the answer .* and returns nothing: write `return`, not `print`."),
+    "returns nothing": (says_nothing, "It returns nothing .None.: is a `return` missing"),
+    "raises": (raises, r"It raises KeyError in line \d+, `return exercise.reference.*nothing"),
+    "in place": (in_place, "Your argument was changed: "),
+    "NaN": (on_the_result(nan), "It returns NaN"),
+    "infinity": (on_the_result(lambda value: value + float("inf")), "It returns infinity"),
+    "twice": (on_the_result(lambda value: 2 * value), "factor of 2.000: is there a 1/2|instead of|1/2|2"),
+    "a third": (on_the_result(lambda value: value / 3), "factor of 0.333"),
+    "the other sign": (on_the_result(lambda value: -value), "sign|way round|for -|negative|points from"),
+    "wrong shape": (on_the_result(column), "It returns a tensor of shape .* instead of"),
+    "a string": (on_the_result(str), "It returns .* instead of"),
+    "float32": (
+        on_the_result(lambda value: torch.as_tensor(value, dtype=torch.float64).float()),
+        "right in float32 only",
+    ),
+    "close": (on_the_result(lambda value: value * (1 + 3e-6)), "close, but not right to rounding"),
+    "random": (remembers, "another result for the same arguments"),
+}
+# What an operator does not spoil, or what is said instead.
+EXCEPTIONS = {
+    ("in place", name): None
+    for name in NAMES
+    if not any(
+        isinstance(value, torch.Tensor | torch.nn.Module)
+        for value in next(getattr(check, name).instances()).values()
+    )
+} | {
+    ("float32", "ulps"): None,
+    ("float32", "checked_gradient"): None,
+    ("float32", "free_bias_optimum"): None,
+    ("close", "free_bias_optimum"): None,
+    ("float32", "adam_first_step"): None,
+    ("close", "adam_first_step"): None,
+    ("NaN", "groups_with_traps"): "NaN",
+}
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_spoiled_answer_is_rejected_and_told_what_it_does(name, operator):
+    exercise = getattr(check, name)
+    spoil, message = OPERATORS[operator]
+    if EXCEPTIONS.get((operator, name), "") is None:
+        pytest.skip("does not spoil it")
+    verdict = exercise(spoil(exercise))
+    assert not verdict
+    assert re.search(message, verdict.says), verdict
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_endless_loop_ends(name, monkeypatch):
+    exercise = getattr(check, name)
+    monkeypatch.setattr(exercise, "seconds", 0.05)
+    start = time.monotonic()
+    verdict = exercise(endless(exercise))
+    assert time.monotonic() - start < 5
+    assert verdict.says.startswith("It is still running after 0.05 seconds")
+
+
+def test_ten_wrong_answers_or_more_are_known_of_each():
+    for name in NAMES:
+        spoiled = sum(EXCEPTIONS.get((operator, name), "") is not None for operator in OPERATORS)
+        assert len(getattr(check, name).wrong) >= 8
+        assert len(getattr(check, name).wrong) + spoiled >= 18
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_instances_are_of_several_sizes_and_always_the_same(name):
+    exercise = getattr(check, name)
+    drawn = [list(exercise.instances(20)) for _ in range(2)]
+    assert repr(drawn[0]) == repr(drawn[1]) or name in ("checked_gradient", "groups_with_traps")
+    sizes = {
+        repr([np.shape(part) for part in each.values() if isinstance(part, torch.Tensor)])
+        for each in drawn[0]
+    }
+    numbers = {repr([part for part in each.values() if isinstance(part, int | float)]) for each in drawn[0]}
+    assert max(len(sizes), len(numbers)) > 3
+
+
+def sgdw(w, gradient, lr, weight_decay):
+    return (1 - lr * weight_decay) * w - lr * gradient
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda w, g, lr, d: (1 - d) * w - lr * g, "weight_decay is not multiplied by lr"),
+        (lambda w, g, lr, d: (1 - lr * d) * w - lr * lr * g, "gradient is multiplied by lr once too often"),
+        (lambda w, g, lr, d: (1 - 2 * lr * d) * w - lr * g, r"for 2 \* weight_decay instead of weight_decay"),
+        (lambda w, g, lr, d: (1 - lr * d / 2) * w - lr * g, "for weight_decay / 2 instead of weight_decay"),
+        (lambda w, g, lr, d: (1 + lr * d) * w - lr * g, "for -weight_decay instead of weight_decay"),
+        (lambda w, g, lr, d: (1 - lr * d) * w + lr * g, "for -gradient instead of gradient"),
+        (lambda w, g, lr, d: w - lr * g, "As if weight_decay were 0"),
+        (lambda w, g, lr, d: (1 - lr * lr * d) * w - lr * g, "multiplied by lr once too often"),
+        (lambda w, g, lr, d: (1 - 2 * lr * d) * (w - lr * g), "Two things at once. Shrunk after the step"),
+        (lambda w, g, lr, d: sgdw(w, g, lr, d)[None], r"shape \(1, 2\) .* The numbers are right"),
+        (lambda w, g, lr, d: sgdw(w, g, lr, d).sum(), "single number .* sum of what is expected"),
+        (lambda w, g, lr, d: sgdw(w, g, lr, d).mean(), "single number .* mean of what is expected"),
+        (lambda w, g, lr, d: sgdw(w, g, lr, d).round(), "whole numbers"),
+        (lambda w, g, lr, d: sgdw(w, g, lr, d).bfloat16(), "float32 only, or coarser"),
+        (lambda w, g, lr, d: sgdw(w, g, lr, d).abs(), "signs are the other way round"),
+        (lambda w, g, lr, d: sgdw(w, g, lr, d) + 0j, "complex"),
+        (lambda w, g, lr, d: sgdw, "a function instead of a tensor"),
+        (lambda w, g, lr, d: (x for x in w), "a generator instead of a tensor"),
+        (lambda w, g, lr, d: sgdw(w, g, lr, d) + w.sin(), "The value is wrong"),
+        (lambda w, g: w, "It raises TypeError"),
+        (lambda w, g, lr, d: exit(), "It raises SystemExit"),
+        (sgdw(torch.ones(2), torch.ones(2), 0.1, 0.1), "the function itself, got a tensor of shape"),
+        (0.95, "the function itself, got a single number: check.sgdw_step.sgdw_step."),
+    ],
+)
+def test_what_a_wrong_step_is_told(answer, message):
+    verdict = check.sgdw_step(answer)
+    assert not verdict
+    assert re.search(message, verdict.says), verdict
+
+
+def test_an_answer_that_is_right_at_times_is_told_so():
+    def answer(w, gradient, lr, weight_decay):
+        return sgdw(w, gradient, lr, weight_decay) if len(w) < 6 else w
+
+    verdict = check.sgdw_step(answer)
+    n_right = sum(len(each["w"]) < 6 for each in check.sgdw_step.instances())
+    assert f"It is right on {n_right} of 22 instances; not on this one:" in verdict.says
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_untouched_stub_fails_nothing(name):
+    exercise = getattr(check, name)
+    names = ", ".join(exercise.parameters)
+    bodies = ["...", "pass", "return", '"""What to do."""', "raise NotImplementedError"]
+    for body in bodies:
+        space = {}
+        exec(f"def answer({names}):\n    {body}", space)
+        assert exercise(space["answer"]).status == "not attempted yet", body
+    assert exercise(...).status == exercise(None).status == "not attempted yet"
+
+
+def test_a_bug_that_is_given_is_not_an_attempt():
+    def mended_step(weights, gradient, lr, weight_decay):
+        step = gradient
+        if weight_decay != 0:
+            step = step + weight_decay
+        return weights - lr * step
+
+    exercise = check.mended_step
+    assert exercise(exercise.given).status == "not attempted yet"
+    assert not exercise(mended_step)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hints_give_a_little_more_each_time_and_begin_again(name, monkeypatch):
+    exercise = getattr(check, name)
+    monkeypatch.setattr(exercise, "_n_hints_given", 0)
+    given = [getattr(check.hint, name)() for _ in range(len(exercise.hints) + 1)]
+    assert [each.text for each in given] == [*exercise.hints, exercise.hints[0]]
+    assert repr(given[1]) == f"{name}, hint 2 of {len(exercise.hints)}: {exercise.hints[1]}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_message_holds_the_line_that_is_right(name):
+    exercise = getattr(check, name)
+    for sentence in exercise.wrong:
+        assert "return" not in sentence.replace("It returns", "").lower() or "Return" in sentence
+
+
+def test_each_exercise_is_found_by_its_name():
+    assert sorted(EXERCISES) == NAMES == sorted(set(dir(check)) - {"hint"})
+    with pytest.raises(AttributeError, match="there is no exercise 'nonsense'"):
+        check.nonsense  # noqa: B018
+    with pytest.raises(AttributeError, match="there is no exercise 'nonsense'"):
+        check.hint.nonsense  # noqa: B018
+    assert repr(check.sgdw_step) == "check.sgdw_step(answer)"
+
+
+def test_a_verdict_is_text_in_a_terminal_and_a_list_in_a_notebook():
+    verdict = check.sgdw_step(lambda w, g, lr, d: w < lr)
+    assert repr(verdict).splitlines()[0] == "sgdw_step: not yet right"
+    page = verdict._repr_html_()
+    assert page.startswith('<div class="check" role="status"><p><strong>sgdw_step: not yet right</strong>')
+    assert "<dt>lr</dt><dd><code>0.1</code></dd>" in page
+    escaped = Verdict("a", "not yet right", "is 1 < 2", {"<b>": "<i>"})._repr_html_()
+    assert "1 &lt; 2" in escaped
+    assert "<b>" not in escaped
+    assert Verdict("a", "right")._repr_html_().count("<") == 6
+
+
+def test_a_loop_is_remarked_where_none_is_needed():
+    assert check.loss_grid(RIGHT["loss_grid"]["loop"]).says == "It has a loop. Can you do without?"
+    assert check.loss_grid(RIGHT["loss_grid"]["vectorized"]).says == ""
+
+
+def test_numbers_that_look_alike_are_shown_until_they_differ():
+    shown = check.decay_for_half(lambda lr, n: (1 - 0.5 ** (1 / n)) / lr * (1 + 1e-8)).shown
+    assert shown["expected"] != shown["got"]
+
+
+def test_an_answer_that_traces_its_gradient_is_right():
+    def answer(w, gradient, lr, weight_decay):
+        return torch.nn.Parameter(w) * (1 - lr * weight_decay) - lr * gradient
+
+    assert check.sgdw_step(answer)
+
+
+def test_an_object_and_a_method_may_be_answers():
+    class Step:
+        def __call__(self, w, gradient, lr, weight_decay):
+            return self.step(w, gradient, lr, weight_decay)
+
+        def step(self, w, gradient, lr, weight_decay):
+            return np.asarray(sgdw(w, gradient, lr, weight_decay))
+
+    assert check.sgdw_step(Step())
+    assert check.sgdw_step(Step().step)
