@@ -45,8 +45,6 @@ CHAPTERS = (
 
 __all__ = ["hint"]
 
-hint = Hints()
-
 
 def __getattr__(name: str) -> Any:
     for chapter in CHAPTERS if not name.startswith("_") else ():
@@ -54,6 +52,9 @@ def __getattr__(name: str) -> Any:
         if name in module.__all__:
             return getattr(module, name)
     raise AttributeError(f"there is no exercise {name!r}")
+
+
+hint = Hints(__getattr__)
 
 
 def __dir__() -> list[str]:

@@ -41,8 +41,8 @@ __all__ = ["from_textbook", "from_sum", "accumulated_gradient", "half_life_in_ep
     ],
 )
 def from_textbook(strength, n_samples):
-    """Return the weight_decay beside MSELoss that is the strength of
-    (squares of the errors + strength * squares of w) / (2 n_samples)."""
+    """Return weight_decay beside MSELoss for the strength in
+    (errors**2 + strength * w**2).sum() / (2 * n_samples)."""
     return 2 * strength / n_samples
 
 
@@ -176,8 +176,8 @@ def _rows(batches):
     ],
 )
 def accumulated_gradient(w, batches):
-    """Return the gradient at w of the mean squared error of X @ w over
-    all rows of the batches, a list of (X, y) of different lengths."""
+    """Return the gradient of the mean squared error of X @ w over all
+    rows of the batches, pairs (X, y) of unequal lengths."""
     n = sum(len(X) for X, y in batches)
     total = torch.zeros_like(w)
     for X, y in batches:
@@ -247,8 +247,8 @@ def _half_life(lr, decay):
     ],
 )
 def half_life_in_epochs(lr, weight_decay, n_samples, batch_size):
-    """Return after how many epochs SGDW has halved a weight that has no
-    gradient. A last batch that is not full is a step, too."""
+    """Return the epochs in which SGDW halves a weight without gradient.
+    The last, smaller batch is a step, too."""
     steps = math.log(1 / 2) / math.log(1 - lr * weight_decay)
     return steps / math.ceil(n_samples / batch_size)
 

@@ -65,7 +65,7 @@ PULLED = {"w": _tensor(1.0, -1.5), "gradient": _tensor(0.4, 2.0), "lr": 0.1, "we
     ],
 )
 def sgdw_step(w, gradient, lr, weight_decay):
-    """Return the weights after one step of SGDW, decay times lr."""
+    """Return the weights after one step of SGDW."""
     return (1 - lr * weight_decay) * w - lr * gradient
 
 
@@ -193,8 +193,8 @@ def _soft(w, by):
     ],
 )
 def proximal_step(w, gradient, lr, weight_decay):
-    """Return the weights after a step of SGD that is followed by the
-    proximal map of lr * weight_decay times the L1 norm."""
+    """Return the weights after a step of SGD, then the proximal map
+    of L1 with lr times weight_decay."""
     w = w - lr * gradient
     return w.sign() * (w.abs() - lr * weight_decay).clamp(min=0)
 
@@ -256,8 +256,8 @@ def _adam_start(rng):
     ],
 )
 def adam_first_step(w, gradient, lr, weight_decay, decoupled):
-    """Return the weights after the first step of AdamW (decoupled) or
-    of Adam with L2. Its eps is next to nothing: leave it out."""
+    """Return the weights after the first step of AdamW (decoupled),
+    or of Adam with L2, without eps."""
     if decoupled:
         return (1 - lr * weight_decay) * w - lr * gradient.sign()
     return w - lr * (gradient + weight_decay * w).sign()
@@ -311,8 +311,7 @@ def _tilting(w, gradient, lr, weight_decay):
     ],
 )
 def mended_step(w, gradient, lr, weight_decay):
-    """Return the weights after a step of SGD with L2. There is a bug:
-    a weight of 0 does not stay at 0. Mend it."""
+    """Return weights after a step of SGD with L2. Mend the bug."""
     step = gradient
     if weight_decay != 0:
         step = step + weight_decay * w

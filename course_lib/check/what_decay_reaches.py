@@ -245,7 +245,7 @@ def _is_linear_weight(model, name, parameter):
 def groups_with_traps(model, weight_decay):
     """Return two parameter groups, of which the first decays: weights of
     linear layers. The rest is free; frozen parameters are left out."""
-    linear = {part.weight for part in model.modules() if isinstance(part, nn.Linear)}
+    linear = {m.weight for m in model.modules() if isinstance(m, nn.Linear)}
     trained = [p for p in model.parameters() if p.requires_grad]
     decayed = [p for p in trained if p in linear]
     free = [p for p in trained if p not in linear]

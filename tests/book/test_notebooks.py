@@ -10,6 +10,10 @@ import yaml
 from tools.build import home, notebooks
 
 CHAPTERS = notebooks.chapters()
+STORED = notebooks.stored()
+each_stored = pytest.mark.parametrize(
+    "chapter", STORED, ids=lambda path: path.relative_to(STORED[0].parent).with_suffix("").as_posix()
+)
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 
 
@@ -29,16 +33,17 @@ def test_every_file_of_the_table_of_contents_exists(root):
 
 
 def test_every_notebook_is_a_chapter(root):
-    assert set((root / "book").rglob("*.ipynb")) == set(CHAPTERS)
+    """Or has the solutions of one."""
+    assert set((root / "book").rglob("*.ipynb")) == set(STORED) == {*CHAPTERS, *notebooks.solutions()}
 
 
-@each_chapter
+@each_stored
 def test_stored_in_the_one_normal_form(chapter, tmp_path):
     notebooks.write(notebooks.read(chapter), tmp_path / "again.ipynb")
     assert (tmp_path / "again.ipynb").read_text() == chapter.read_text()
 
 
-@each_chapter
+@each_stored
 def test_valid_with_unique_cell_ids(chapter):
     notebook = notebooks.read(chapter)
     nbformat.validate(notebook)
@@ -46,7 +51,7 @@ def test_valid_with_unique_cell_ids(chapter):
     assert len(ids) == len(set(ids))
 
 
-@each_chapter
+@each_stored
 def test_setup_cell_is_the_same_everywhere(chapter):
     first = code_cells(chapter)[0]
     assert first.source == home.setup_cell(home.read())
@@ -63,7 +68,7 @@ def test_without_course_lib_the_setup_cell_says_what_to_do_in_any_jupyter(addres
     assert f"pip install {f'git+{address}' if address else '.'}" in str(error.value)
 
 
-@each_chapter
+@each_stored
 def test_no_other_cell_installs_or_uses_the_network(chapter):
     for cell in code_cells(chapter)[1:]:
         assert not re.search(r"^\s*[%!]", cell.source, re.MULTILINE), cell.source
@@ -78,7 +83,7 @@ def test_outputs_are_stored_and_none_is_an_error(chapter):
     assert all(output.get("name") != "stderr" for cell in code_cells(chapter) for output in cell.outputs)
 
 
-@each_chapter
+@each_stored
 def test_nothing_is_kept_from_comparison(chapter):
     assert "NBVAL_" not in chapter.read_text()
     tags = {tag for cell in notebooks.read(chapter).cells for tag in cell.metadata.get("tags", [])}
@@ -102,7 +107,7 @@ def test_a_sentence_follows_every_figure(chapter):
             assert re.match(r"[A-Z*]", following.source), following.source[:60]
 
 
-@each_chapter
+@each_stored
 def test_markdown_is_plain(chapter):
     for index, source in notebooks.markdown(notebooks.read(chapter)):
         assert not re.search(r"^(```|:::)\s*\{", source, re.MULTILINE), f"directive in cell {index}"
@@ -111,7 +116,7 @@ def test_markdown_is_plain(chapter):
         assert not re.search(r"!\[[^\]]*\]\(https?:", source), f"remote image in cell {index}"
 
 
-@each_chapter
+@each_stored
 def test_every_fold_is_closed_has_a_name_and_room_for_markdown(chapter):
     for _, source in notebooks.markdown(notebooks.read(chapter)):
         tags = re.findall(r"</?details>", source)
@@ -120,19 +125,37 @@ def test_every_fold_is_closed_has_a_name_and_room_for_markdown(chapter):
         assert len(re.findall(r"\n\n</details>", source)) == len(tags) // 2
 
 
-@each_chapter
+@each_stored
 def test_no_heading_is_empty(chapter):
     cells = notebooks.read(chapter).cells
     text = "\n".join(cell.source if cell.cell_type == "markdown" else "code" for cell in cells)
     assert not re.search(r"^#+ [^\n]+\s*\Z|^(#+) [^\n]+\n+(?=\1 )", text, re.MULTILINE)
 
 
-@each_chapter
+@each_stored
 def test_every_paper_linked_is_in_the_bibliography(chapter, root):
     known = re.findall(r"url\s*=\s*\{([^}]+)\}", (root / "book" / "references.bib").read_text())
     for _, source in notebooks.markdown(notebooks.read(chapter)):
         for address in re.findall(r"\]\((https?://[^)]+)\)", source):
             assert address in known, address
+
+
+def test_modules_used_takes_of_a_package_what_is_imported(tmp_path):
+    package = tmp_path / "course_lib"
+    (package / "p").mkdir(parents=True)
+    for name in ("__init__", "m", "p/__init__", "p/a", "p/b"):
+        (package / f"{name}.py").write_text("from course_lib import m" if name == "p/a" else "")
+
+    def used(source):
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+        found = notebooks.modules_used(notebook, tmp_path)
+        return [path.relative_to(package).with_suffix("").as_posix() for path in found]
+
+    assert used("from course_lib.p import a") == ["__init__", "m", "p/__init__", "p/a"]
+    assert used("from course_lib.p.b import f") == ["__init__", "p/__init__", "p/b"]
+    assert used("from course_lib.p import X") == ["__init__", "p/__init__"]
+    assert used("from course_lib import p") == ["__init__", "m", "p/__init__", "p/a", "p/b"]
+    assert used("import course_lib.p") == ["__init__", "m", "p/__init__", "p/a", "p/b"]
 
 
 def test_modules_used_follows_imports_of_imports(tmp_path):

@@ -23,7 +23,8 @@ for script in sys.argv[1:]:
     namespace = {}
     exec(pathlib.Path(script).read_text(encoding="utf-8"), namespace)
     for name in filter(lambda name: name.endswith(".py"), namespace["SOURCES"]):
-        module = importlib.import_module(f"course_lib.{name.removesuffix('.py').replace('/', '.')}")
+        dotted = name.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        module = importlib.import_module(f"course_lib.{dotted}")
         assert module.__file__ == str(namespace["FOLDER"] / "course_lib" / name), module.__file__
         print(pathlib.Path(script).stem, name)
     for name in set(sys.modules) - set(before):
@@ -94,14 +95,34 @@ def test_links_lead_to_the_published_page_or_to_the_packed_notebook_or_nowhere(
     assert packed_text(f"See {linked}.", copy_of_repository) == f"See {expected}."
 
 
-def test_no_link_of_a_packed_chapter_is_dead(tmp_path):
+def test_links_between_a_chapter_and_its_solutions_lead_there(copy_of_repository):
+    text = "[Solution](solutions/a.ipynb#b), [chapter](../a.ipynb#c), [words](../glossary.md)"
+    expected = (
+        f"[Solution]({PAGES}/solutions/a.html#b), [chapter]({PAGES}/a.html#c), [words]({PAGES}/glossary.html)"
+    )
+    cells = [nbformat.v4.new_code_cell(""), nbformat.v4.new_markdown_cell(text)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    home.write("", copy_of_repository)
+    assert pack.pack(notebook, copy_of_repository, "book/solutions").cells[1].source == (
+        "[Solution](solutions/a.ipynb#b), [chapter](../a.ipynb#c), words"
+    )
+    home.write(ADDRESS, copy_of_repository)
+    found = [
+        pack.pack(notebook, copy_of_repository, folder).cells[1].source
+        for folder in ("book", "book/solutions")
+    ]
+    assert found[0].split(", ")[0] == expected.split(", ")[0]
+    assert found[1].split(", ")[1:] == expected.split(", ")[1:]
+
+
+def test_no_link_of_a_packed_notebook_is_dead(tmp_path):
     pack.write_all(tmp_path)
     links = [
-        address
-        for chapter in notebooks.chapters()
-        for _, source in notebooks.markdown(notebooks.read(tmp_path / chapter.name))
+        (path.relative_to(ROOT / "book").parent, address)
+        for path in notebooks.stored()
+        for _, source in notebooks.markdown(notebooks.read(tmp_path / path.relative_to(ROOT / "book")))
         for address in re.findall(r"\]\(([^)#]+)", source)
     ]
-    inside = [link for link in links if not link.startswith("https://")]
+    inside = [(folder, link) for folder, link in links if not link.startswith("https://")]
     assert len(links) > 10
-    assert [link for link in inside if not (tmp_path / link).exists()] == []
+    assert [link for folder, link in inside if not (tmp_path / folder / link).exists()] == []

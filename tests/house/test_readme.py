@@ -66,7 +66,9 @@ def kind(command):
 def test_without_make_the_same_is_run(copy_of_repository, environment_of):
     """Each line is one of make's, in its order, with some options left out; and none of make's is missing."""
     run = make(copy_of_repository, "book", "test", environment=environment_of)
-    text = run.stdout.replace("$(ls _build/elsewhere/*.ipynb | sort -R)", "book")  # copies, in a random order
+    text = run.stdout.replace(
+        "$(find _build/elsewhere -name '*.ipynb' | sort -R)", "book"
+    )  # copies, in a random order
     ours, theirs = without_make(copy_of_repository), commands(text)
     left = iter(theirs)
     for line in ours:

@@ -192,7 +192,12 @@ def rooms(house):
 def its_test(module):
     """Return the file of tests of a module, if it has one."""
     name, room = module.stem.lstrip("_"), "module/labs" if module.parent.name == "labs" else "module"
-    return None if name in ("init__", "solvers", "linear", "drawing") else f"tests/{room}/test_{name}.py"
+    if (
+        name in ("init__", "solvers", "linear", "drawing", "checking", "calling")
+        or module.parent.name == "check"
+    ):
+        return None
+    return f"tests/{room}/test_{name}.py"
 
 
 def test_every_module_and_chapter_has_its_tests_and_the_map_names_the_others(root):
@@ -201,6 +206,7 @@ def test_every_module_and_chapter_has_its_tests_and_the_map_names_the_others(roo
         r"^## The map.*?^## ", (root / "CONTRIBUTING.md").read_text(), re.DOTALL | re.MULTILINE
     )[0]
     expected = {its_test(path) for path in (root / "course_lib").rglob("*.py")} - {None}
+    expected |= {"tests/module/test_check.py"}
     expected |= {f"tests/claims/test_{chapter.stem}.py" for chapter in notebooks.chapters(root)}
     expected |= {f"tests/{room}/{name}" for room, names in rooms(house).items() for name in names}
     assert {path.relative_to(root).as_posix() for path in (root / "tests").rglob("test_*.py")} == expected

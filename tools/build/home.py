@@ -81,10 +81,10 @@ def write(home, root=ROOT):
     )
     config.write_text(text)
 
-    for chapter in notebooks.chapters(root):
-        notebook = notebooks.read(chapter)
+    for path in notebooks.stored(root):
+        notebook = notebooks.read(path)
         notebooks.first_code_cell(notebook).source = setup_cell(home)
-        notebooks.write(notebook, chapter)
+        notebooks.write(notebook, path)
 
     readme = root / "README.md"
     block = r"(<!-- home -->\n).*?(<!-- /home -->)"

@@ -1,7 +1,7 @@
 """Read, execute and store the chapters.
 
 python -m tools.build.notebooks            execute every chapter, in parallel, and store the outputs
-python -m tools.build.notebooks NAME ...   only chapters whose file name contains a NAME
+python -m tools.build.notebooks NAME ...   only chapters whose file name contains a NAME, and their solutions
 """
 
 import ast
@@ -25,7 +25,17 @@ KEPT_IN_CELLS = ("cellView", "mystnb", "tags")
 
 
 def chapters(root=ROOT):
-    """Return the paths of the notebooks in _toc.yml, in reading order."""
+    """Return the paths of the chapters in _toc.yml, in reading order."""
+    return [path for path in stored(root) if path.parent.name != "solutions"]
+
+
+def solutions(root=ROOT):
+    """Return the paths of the notebooks with the solutions of chapters."""
+    return [path for path in stored(root) if path.parent.name == "solutions"]
+
+
+def stored(root=ROOT):
+    """Return the paths of all notebooks in _toc.yml, in reading order."""
     toc = yaml.safe_load((Path(root) / "_toc.yml").read_text())
     files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
     return [path for file in files if (path := Path(root) / f"{file}.ipynb").exists()]
@@ -142,7 +152,7 @@ def _modules(package, name):
 
 
 def main(*wanted):
-    paths = [path for path in chapters() if not wanted or any(name in path.name for name in wanted)]
+    paths = [path for path in stored() if not wanted or any(name in path.name for name in wanted)]
     if not paths:
         sys.exit(f"no chapter's name contains {' or '.join(wanted)}")
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:

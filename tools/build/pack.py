@@ -3,13 +3,14 @@
 import copy
 import re
 from pathlib import Path
+from urllib.parse import urljoin
 
 import nbformat
 
 from tools import ROOT
 from tools.build import home, notebooks
 
-LINK = re.compile(r"\[([^][]*)\]\((\w+)\.(md|ipynb)(#[\w-]+|)\)")
+LINK = re.compile(r"\[([^][]*)\]\(((?:\.\./)?[\w/]+)\.(md|ipynb)(#[\w-]+|)\)")
 
 CELL = """\
 #@title course_lib, packed into this notebook: run this cell first
@@ -26,8 +27,11 @@ for name, text in SOURCES.items():
 sys.path.insert(0, str(FOLDER))"""
 
 
-def pack(notebook, root=ROOT):
-    """Return a copy whose first code cell brings what it uses of course_lib, and whose links still lead."""
+def pack(notebook, root=ROOT, folder="book"):
+    """Return a copy whose first code cell brings what it uses of course_lib, and whose links still lead.
+
+    They are relative to the folder in which the notebook stands.
+    """
     sources = []
     for path in notebooks.modules_used(notebook, root):
         text = path.read_text(encoding="utf-8")
@@ -40,6 +44,7 @@ def pack(notebook, root=ROOT):
     first.source = CELL.format(sources="\n".join(sources))
     first.metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
     published = home.published(home.read(root))
+    published = published and f"{published}{folder}/"
     for cell in packed.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
@@ -54,13 +59,15 @@ def elsewhere(text, page, suffix, anchor, published):
     It leads to the published page; without one, to the packed notebook beside it, and else nowhere.
     """
     if published:
-        return f"[{text}]({published}book/{page}.html{anchor})"
+        return f"[{text}]({urljoin(published, page)}.html{anchor})"
     return f"[{text}]({page}.ipynb{anchor})" if suffix == "ipynb" else text
 
 
 def write_all(folder, root=ROOT):
-    """Write the packed form of every chapter into a folder."""
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    for chapter in notebooks.chapters(root):
-        text = nbformat.writes(pack(notebooks.read(chapter), root), version=4)
-        (Path(folder) / chapter.name).write_text(text + "\n", encoding="utf-8")
+    """Write the packed form of every notebook into a folder, as they stand in the book."""
+    for path in notebooks.stored(root):
+        place = path.relative_to(root)
+        text = nbformat.writes(pack(notebooks.read(path), root, place.parent.as_posix()), version=4)
+        packed = Path(folder) / place.relative_to("book")
+        packed.parent.mkdir(parents=True, exist_ok=True)
+        packed.write_text(text + "\n", encoding="utf-8")

@@ -3,7 +3,6 @@
 import re
 import textwrap
 from html import escape
-from pathlib import Path
 
 from docutils import nodes
 from sphinx.writers.html5 import HTML5Translator
@@ -51,7 +50,7 @@ def run_line(app, pagename, templatename, context, doctree):
     """Say under a chapter's title how to run it; its menu offers the same notebook for download."""
     if doctree is None or not app.env.doc2path(pagename).endswith(".ipynb"):
         return
-    packed = context["pathto"](f"colab/{Path(pagename).name}.ipynb", 1)
+    packed = context["pathto"](f"colab/{pagename.removeprefix('book/')}.ipynb", 1)
     rocket = " Or open it there directly with the rocket button above." if home.read() else ""
     line = (
         f'<p class="run-this-chapter">Run it: <a href="{packed}" download>download this chapter as a '

@@ -12,7 +12,8 @@ PICTURE = "image/png"
 
 def pytest_runtest_setup(item):
     """Put what the build drew in the place of what is stored, and let it be compared."""
-    drawn = built(item.config.rootpath / "_build" / "jupyter_execute" / "book" / item.path.name)
+    build = item.config.rootpath / "_build"
+    drawn = built(build / "jupyter_execute" / "book" / item.path.relative_to(build / "elsewhere"))
     cells = [cell for cell in drawn.cells if cell.cell_type == "code"]
     for stored, figure in zip(figures(item.cell), figures(cells[item.cell_num]), strict=True):
         stored.data[PICTURE] = figure.data[PICTURE]
