@@ -61,10 +61,13 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         shown = self.shown or {}
-        pairs = (f"<dt>{escape(k)}</dt><dd><code>{escape(v)}</code></dd>" for k, v in shown.items())
+        lines = (
+            f'<tr><th scope="row">{escape(name)}</th><td style="text-align: left">{escape(value)}</td></tr>'
+            for name, value in shown.items()
+        )
         first = f"<strong>{escape(self.name)}: {self.status}</strong>"
         says = f"<br>{escape(self.says)}" * bool(self.says)
-        rows = f"<dl>{''.join(pairs)}</dl>" * bool(shown)
+        rows = f'<table class="dataframe"><tbody>{"".join(lines)}</tbody></table>' * bool(shown)
         return f'<div class="check" role="status"><p>{first}{says}</p>{rows}</div>'
 
 

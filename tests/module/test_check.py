@@ -307,12 +307,12 @@ def test_each_exercise_is_found_by_its_name():
     assert repr(check.sgdw_step) == "check.sgdw_step(answer)"
 
 
-def test_a_verdict_is_text_in_a_terminal_and_a_list_in_a_notebook():
+def test_a_verdict_is_text_in_a_terminal_and_a_table_in_a_notebook():
     verdict = check.sgdw_step(lambda w, g, lr, d: w < lr)
     assert repr(verdict).splitlines()[0] == "sgdw_step: not yet right"
     page = verdict._repr_html_()
     assert page.startswith('<div class="check" role="status"><p><strong>sgdw_step: not yet right</strong>')
-    assert "<dt>lr</dt><dd><code>0.1</code></dd>" in page
+    assert '<tr><th scope="row">lr</th><td style="text-align: left">0.1</td></tr>' in page
     escaped = Verdict("a", "not yet right", "is 1 < 2", {"<b>": "<i>"})._repr_html_()
     assert "1 &lt; 2" in escaped
     assert "<b>" not in escaped

@@ -38,9 +38,11 @@ LINK_TARGET = re.compile(r"\]\([^)]*\)|<https?://[^>]*>|https?://\S+|\{\w+\}`[^`
 EXPRESSION = re.compile(r"\$\$.*?\$\$|\$[^$]+\$|``.*?``|`[^`]+`", re.DOTALL)
 REFERENCE = re.compile(
     r"\b(?:figures?|chapters?|algorithm|predictions?) \d+(?:(?:,| and|, and| to) \d+)*"
-    r"|\*\*Predict \d+\.|^\*\d+ minutes\.",
+    r"|\*\*Predict \d+\.|^\*\d+ minutes\."
+    r"|^\*\*\d\. [^*]+\*\* \((?:\d+ minutes|open-ended)",
     re.IGNORECASE | re.MULTILINE,
 )
+HINTS = re.compile(r"<summary>Hints</summary>.*?</details>", re.DOTALL)  # formulas, held against the answers
 ITEM_NUMBER = re.compile(r"^ *\d+\. ", re.MULTILINE)
 LIST_ITEM = re.compile(r"^(?:[-*]|\d+\.) ", re.MULTILINE)
 HIDDEN = "\0"
@@ -197,7 +199,9 @@ def hidden(pattern, text):
 
 def stated(source):
     """Return the numbers that a text states, in its order."""
-    text = hidden(LINK_TARGET, hidden(CODE_BLOCK, hidden(ITEM_NUMBER, hidden(REFERENCE, source))))
+    text = hidden(
+        LINK_TARGET, hidden(CODE_BLOCK, hidden(ITEM_NUMBER, hidden(REFERENCE, hidden(HINTS, source))))
+    )
     text = hidden(COMMENT, text)
     return numbers(text, counts_in=hidden(EXPRESSION, text))
 
