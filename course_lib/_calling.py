@@ -6,6 +6,7 @@ import copy
 import ctypes
 import io
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -18,6 +19,7 @@ from torch import nn
 
 SECONDS = 5.0  # that a call may take
 NUDGES = 0.1  # seconds after which one that caught the stop is stopped again
+ASLEEP = 10  # times as long may one take that does not compute, or on a machine that is busy otherwise
 
 
 class TooLongError(BaseException):
@@ -81,10 +83,11 @@ def within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any
 
     def watch() -> None:
         ready.wait()
+        end, worked = time.monotonic() + ASLEEP * seconds, time.process_time() + seconds
         patience = seconds
         while not done.wait(patience):
             with lock:
-                if not done.is_set():
+                if not done.is_set() and (time.process_time() >= worked or time.monotonic() >= end):
                     ask(here, ctypes.py_object(TooLongError))
             patience = NUDGES
 

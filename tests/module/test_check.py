@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from course_lib import check
+from course_lib._calling import call
 from course_lib._checking import EXERCISES, Verdict
 from tests.right_answers import RIGHT
 
@@ -346,3 +347,18 @@ def test_an_object_and_a_method_may_be_answers():
 
     assert check.sgdw_step(Step())
     assert check.sgdw_step(Step().step)
+
+
+def test_who_waits_is_given_longer_than_who_computes():
+    def wait(seconds):
+        time.sleep(seconds)
+        return seconds
+
+    def sleep_for_ever():
+        while True:
+            time.sleep(0.01)
+
+    assert call(wait, {"seconds": 0.2}, seconds=0.05).result == 0.2
+    began = time.monotonic()
+    assert call(sleep_for_ever, {}, seconds=0.05).error.startswith("It is still running after 0.05 seconds")
+    assert time.monotonic() - began >= 0.5
