@@ -22,6 +22,7 @@ __all__ = [
     "landscape",
     "metrics",
     "models",
+    "networks",
     "optimizers",
     "optimum",
     "parity",
@@ -31,6 +32,7 @@ __all__ = [
     "report",
     "rules",
     "scratch",
+    "sweeps",
     "tables",
     "training",
 ]

@@ -35,6 +35,7 @@ WHEN_NONE = {
     "batch_size": lambda: 2,
     "classifiers": lambda: {"line": (torch.tensor([0.8, 0.4]), -2.2)},
     "decays": lambda: lambda name, parameter: True,
+    "file": lambda: 1.0,  # a path is among the tests of sweeps
     "inputs": lambda: torch.ones(3, 2),
     "n_samples": lambda: 7,
     "n_steps": lambda: 3,

@@ -46,6 +46,10 @@ def history(n_epochs=5):
     return History(torch.ones(n_epochs, dtype=torch.float64), parameters)
 
 
+def a_run(lr, seed):
+    return {"loss": 1.0}
+
+
 RECTANGLE = {"xlim": (0.0, 5.0), "ylim": (0.0, 3.0)}
 
 
@@ -68,6 +72,9 @@ DATA = {
     "tables.Table",
     "models.LinearModel",
     "labs.Lab",
+    "networks.Networks",
+    "sweeps.Row",
+    "sweeps.Sweep",
 }
 # They check nothing, as their module says: those do that are made of them.
 UNCHECKED = {"rules.adam", "rules.coupled", "rules.decoupled", "rules.proximal", "rules.sgd"}
@@ -162,6 +169,23 @@ VALID = {
     },
     "metrics.ulp_distance": lambda: {"a": X.clone(), "b": X + 0.5},
     "models.Perceptron": lambda: {"n_features": 2, "seed": 0, "dtype": torch.float32},
+    "networks.train_networks": lambda: {
+        "X": X.clone(),
+        "y": torch.tensor([0, 2, 1]),
+        "hidden": (2,),
+        "optimizer": "AdamW",
+        "lr": torch.tensor([0.1, 0.2]),
+        "weight_decay": 0.1,
+        "seeds": [0, 1],
+        "n_steps": 3,
+        "batch_size": 2,
+        "schedule": "cosine",
+        "momentum": 0.0,
+        "betas": (0.9, 0.999),
+        "eps": 1e-8,
+        "decay_bias": False,
+        "record": [1, 3],
+    },
     "optimizers.ProximalSGD": lambda: {
         "params": [nn.Parameter(X.clone())],
         "lr": 0.1,
@@ -318,6 +342,16 @@ VALID = {
         "lr": 0.1,
         "n_steps": 3,
         "decay_bias": False,
+    },
+    "sweeps.sweep": lambda: {
+        "fit": a_run,
+        "settings": {"lr": [0.1, 0.2]},
+        "seeds": [0, 1],
+        "file": None,
+        "n_jobs": 1,
+        "together": 1,
+        "verify": 0,
+        "progress": False,
     },
     "tables.table": lambda: {
         "formats": {"lambda": "{}", "angle": "{:.2f}"},

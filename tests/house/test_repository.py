@@ -26,6 +26,9 @@ COLAB = {
     "matplotlib": "3.10.0",
     "scipy": "1.16.3",
     "setuptools": "75.2.0",
+    "joblib": "1.5.3",
+    "threadpoolctl": "3.1.0",  # at least: its scikit-learn needs it
+    "tqdm": "4.67.3",
 }
 
 

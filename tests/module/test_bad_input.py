@@ -42,6 +42,7 @@ ZERO_OR_MORE = {
     "value",
     "seed",
     "change_at",
+    "verify",
 }
 LR_MAY_BE_ZERO = {"optimizers.ProximalSGD", "optimizers.SGDW"}
 

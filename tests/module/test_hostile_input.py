@@ -8,6 +8,7 @@ import re
 import signal
 from contextlib import contextmanager, nullcontext
 
+import joblib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -45,6 +46,8 @@ NO_ORACLE = {
     "labs.step",
     "labs.overfitting",
     "labs.converter",
+    "networks.train_networks",
+    "sweeps.sweep",
 }
 
 # Infinity is the right answer where float64, or the dtype, has none: their docstrings say so.
@@ -56,7 +59,7 @@ MAY_BE_INFINITE = {
     "penalties.l2_penalty",
 }
 # Like torch's optimizers they take parameters as they are, and do not look at what becomes of them.
-HAND_ON = {"optimizers.ProximalSGD", "optimizers.SGDW", "groups.decay_groups"}
+HAND_ON = {"optimizers.ProximalSGD", "optimizers.SGDW", "groups.decay_groups", "networks.train_networks"}
 # Torch's own words, which do not name `params`.
 TORCH_SAYS = {
     "params": "optimizer got an empty parameter list|optimizer contains a parameter group with duplicate",
@@ -254,8 +257,8 @@ def test_every_function_has_an_oracle_or_is_known_to_have_none():
 
 
 @pytest.fixture
-def _quick(monkeypatch):
-    """Figures without style and letters take a third of the time; processes do not start."""
+def _quick(monkeypatch, tmp_path):
+    """Figures without style and letters take a third of the time; no process starts; files may be made."""
 
     def reached(*_, **__):
         raise ReachedError
@@ -264,6 +267,9 @@ def _quick(monkeypatch):
     monkeypatch.setattr(RendererAgg, "draw_text", lambda *_, **__: None)
     monkeypatch.setattr(RendererAgg, "get_text_width_height_descent", lambda *_, **__: (1.0, 1.0, 0.2))
     monkeypatch.setattr(distributed, "spawn", reached)
+    monkeypatch.chdir(tmp_path)
+    in_processes = joblib.Parallel
+    monkeypatch.setattr(joblib, "Parallel", lambda n_jobs, return_as: in_processes(1, return_as=return_as))
 
 
 @pytest.mark.usefixtures("_quick")

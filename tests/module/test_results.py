@@ -1,0 +1,82 @@
+"""What makes another version of a function; the file is tested by sweeps."""
+
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from course_lib._results import version_of
+
+
+def function(x, seed):
+    return {"loss": helper(x) + seed}
+
+
+def helper(x):
+    return function(x - 1, 0) if x > 9 else x
+
+
+FUNCTIONS = [
+    function,
+    partial(function, x=torch.arange(3)),
+    partial(function, x={"b": [1.0], "a": np.ones(2)}),
+]
+
+
+def test_a_version_is_the_same_in_another_process():
+    command = "from tests.module import test_results as t; print(*map(t.version_of, t.FUNCTIONS))"
+    run = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == [version_of(made) for made in FUNCTIONS]
+    assert len(set(run.stdout.split())) == len(FUNCTIONS)
+
+
+def version(text, name="fit", module="a_module"):
+    """Return the version of a function that a text defines."""
+    names = {"__name__": module, "partial": partial, "np": np, "torch": torch}
+    exec(compile(text, "<text>", "exec"), names)
+    return version_of(names[name])
+
+
+BASE = """
+STEPS, DATA, WORDS = 100, np.arange(3), {"a": [torch.ones(2)]}
+def helper(x): return helper(x - 1) if x > 9 else x + 1
+class Kind:
+    def __init__(self, n): self.n = n
+    def __call__(self, x, seed): return self.n
+    def method(self, x, seed): return self.n + 1
+KIND = Kind(3)
+def inner(n):
+    def fit(x, seed): return n
+    return fit
+closed = inner(4)
+def fit(x, seed):
+    def deeper(): return helper(x) + STEPS
+    return deeper() + DATA.sum() + WORDS["a"][0] + KIND.n + np.sin(x)
+part = partial(fit, x=5)
+bound = KIND.method
+UNUSED = 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ("x + 1", "x + 2", {"fit", "part"}),
+        ("= 100", "= 101", {"fit", "part"}),
+        ("arange(3)", "arange(3.0)", {"fit", "part"}),
+        ("ones(2)", "zeros(2)", {"fit", "part"}),
+        ("Kind(3)", "Kind(2)", {"fit", "part", "KIND", "bound"}),
+        ("inner(4)", "inner(5)", {"closed"}),
+        ("np.sin", "np.cos", {"fit", "part"}),
+        ("x=5", "x=6", {"part"}),
+        ("UNUSED = 1", "UNUSED = 2", set()),
+    ],
+)
+def test_a_version_changes_with_what_the_function_names(old, new, names):
+    assert old in BASE
+    for name in ("fit", "part", "closed", "KIND", "bound"):
+        changed = version(BASE, name) != version(BASE.replace(old, new), name)
+        assert changed == (name in names), name
