@@ -5,15 +5,17 @@ the book's figures. Coordinates have one decimal, which is the same on every mac
 """
 
 from functools import partial
+from statistics import median
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.colors import to_hex
+from numpy.polynomial.legendre import legvander
 from torch import nn
 
 from course_lib._style import CONCEPTS, INK, Look, looks
-from course_lib.data import augment, curved_points, separable, two_points
+from course_lib.data import augment, curved_points, noisy_sine, separable, two_points
 from course_lib.geometry import bisector, boundary_segment
 from course_lib.landscape import descent_paths
 from course_lib.models import LinearModel, Perceptron
@@ -243,6 +245,32 @@ def ways_to_freeze():
     return picture(180, parts)
 
 
+def valley():
+    """Chapter 7: the held-out loss over the decay, the median of ten samples."""
+    decays, held_out = np.logspace(-4, 1, 21), noisy_sine(500, seed=0)
+    losses = [median(sine_loss(seed, decay, held_out) for seed in range(1, 11)) for decay in decays]
+    plane = Plane((-4, 1), (0, 0.9), (20, 10, 340, 170))
+    parts = [plane.line([(-4, 0.05), (1, 0.05)], BLACK, width=1)]
+    shown = [(x, y) for x, y in zip(np.log10(decays), losses, strict=True) if y < 0.9]
+    parts.append(plane.line(shown, BLUE))
+    x, y = plane.pixel((np.log10(decays[np.argmin(losses)]), min(losses)))
+    parts.append(tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=5, fill=to_hex(BLUE.color)))
+    return picture(
+        180, [*parts, text("held-out loss", 150, 30), text("weight_decay", 340, 154, anchor="end")]
+    )
+
+
+def sine_loss(seed, weight_decay, held_out):
+    """The held-out loss of chapter 7's polynomial on one sample."""
+    (X, y), (X_held, y_held) = noisy_sine(20, seed=seed), held_out
+    fitted = least_squares_optimum(legendre(X), y, weight_decay)
+    return (fitted.output(legendre(X_held)) - y_held).square().mean().item()
+
+
+def legendre(X):
+    return torch.from_numpy(legvander(X[:, 0].numpy(), 12)[:, 1:])
+
+
 PICTURES = {
     "drift": drift,
     "perceptron_boundary": two_lines,
@@ -251,6 +279,7 @@ PICTURES = {
     "loss_landscapes": path_on_a_map,
     "scratch_vs_torch": one_curve,
     "what_decay_reaches": ways_to_freeze,
+    "how_much": valley,
 }
 
 
