@@ -13,5 +13,14 @@ def test_every_row_is_measured(root):
     measured = [re.fullmatch(r" *(\S.*?) +(\d+(?:\.\d+)?) (times|ms)", row) for row in rows]
     assert all(measured), run.stdout
     assert all(float(row[2]) > 0 for row in measured if row[3] == "times"), run.stdout
-    kinds = ("import", "scratch", "max_margin", "2 lambdas x", "sweep", "a map of", "1000 paths of")
+    kinds = (
+        "import",
+        "scratch",
+        "max_margin",
+        "2 lambdas x",
+        "sweep",
+        "a map of",
+        "1000 paths of",
+        "networks",
+    )
     assert {kind for kind in kinds if kind in run.stdout} == set(kinds)

@@ -1,4 +1,4 @@
-"""What pages draw: the ledger of claims, the Rosetta stone, the idle optimizers, the zoo, a lab."""
+"""What pages draw: the ledger of claims, the Rosetta stone, the idle optimizers, the zoo, a sweep, a lab."""
 
 import ast
 import json
@@ -68,6 +68,29 @@ class Rosetta(Directive):
         versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
         lines += [f"`make rosetta` last ran on {record['date']}, with Python {record['python']}, {versions}."]
         return drawn(self, lines)
+
+
+class LargeSweep(Directive):
+    """The best lambda of each optimizer at each learning rate, as `make sweep` found it."""
+
+    def run(self):
+        record = json.loads((ROOT / "book" / "sweep.json").read_text(encoding="utf-8"))
+        names = list(record["losses"])
+        lines = [table_row("share of the largest lr", *names), table_row(*["---"] * (len(names) + 1))]
+        for place, rate in enumerate(record["rates"]):
+            lines += [table_row(f"{rate:.2g}", *(best_cell(record, name, place) for name in names))]
+        cost = f"It took {record['seconds']} seconds of one core, on {record['machine']}."
+        lines += ["", f"`make sweep` last ran on {record['date']}: {record['runs']:,} networks, of which "]
+        lines[-1] += f"{record['failed']} diverged. {cost}"
+        return drawn(self, lines)
+
+
+def best_cell(record, name, place):
+    """Return the decay with the lowest loss at one learning rate, and that loss."""
+    times = 100 if name == "AdamW" else 1
+    losses = [row[place] for row in record["losses"][name]]
+    lowest = min(range(len(losses)), key=lambda row: (losses[row] is None, losses[row]))
+    return f"{times * record['decays'][lowest]:.2g} ({losses[lowest]:.2f})"
 
 
 def measured():

@@ -39,6 +39,7 @@ def setup(app):
     app.add_directive("idle-optimizers", directives.IdleOptimizers)
     app.add_directive("zoo", directives.Zoo)
     app.add_directive("lab", directives.Lab)
+    app.add_directive("large-sweep", directives.LargeSweep)
     app.set_translator("html", pages.Translator)
     app.connect("env-before-read-docs", executing.execute_missing)
     app.connect("source-read", executing.fingerprint)

@@ -11,6 +11,7 @@ from functools import partial
 from statistics import median
 from time import perf_counter
 
+import joblib
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from course_lib.data import separable, two_points
 from course_lib.geometry import max_margin
 from course_lib.landscape import descent_paths, loss_grid
 from course_lib.models import Perceptron
+from course_lib.networks import train_networks
 from course_lib.scratch import logistic_descent, logistic_sweep
 from course_lib.tables import table
 from course_lib.training import train
@@ -160,6 +162,56 @@ def landscape_rows():
         yield f"1000 paths of {name}: faster than torch's, one by one", f"{ratio:.0f} times"
 
 
+def one_after_another(networks, n_steps):
+    """Train networks as `train_networks` does, each by torch's own layers and optimizer."""
+    X, y, lr, weight_decay = networks
+    for seed in range(len(X)):
+        torch.manual_seed(seed)
+        model = torch.nn.Sequential(torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10))
+        optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay)
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+        for step in range(n_steps):
+            batch = slice(step % 8 * 25, step % 8 * 25 + 25)
+            optimizer.zero_grad()
+            F.cross_entropy(model(X[seed, batch]), y[seed, batch]).backward()
+            optimizer.step()
+            scheduler.step()
+
+
+def several(seeds, X, y, n_steps):
+    """Train some of the networks in a process of its own."""
+    torch.set_num_threads(1)
+    one_after_another((X[seeds], y[seeds], 0.01, 0.1), n_steps)
+
+
+def network_rows():
+    """Chapter 7: a hundred networks of 64, 16 and 10 units, 40 steps of AdamW on batches of 25."""
+    generator, n_networks, n_steps = (
+        torch.Generator().manual_seed(0),
+        scaled(100, least=2),
+        scaled(40, least=2),
+    )
+    X = torch.randn(n_networks, 200, 64, generator=generator)
+    y = torch.randint(10, (n_networks, 200), generator=generator)
+    how = {"hidden": [16], "lr": 0.01, "weight_decay": 0.1, "n_steps": n_steps, "batch_size": 25}
+    together = partial(train_networks, X, y, seeds=range(n_networks), **how)
+    (networks,) = together()
+    for seed in range(0, n_networks, 10):
+        (alone,) = train_networks(X[seed], y[seed], seeds=[seed], **how)
+        torch.testing.assert_close(networks.theta[seed], alone.theta[0], rtol=1e-3, atol=1e-4)
+    in_turn = partial(one_after_another, (X, y, 0.01, 0.1), n_steps)
+    ratio = median(seconds(in_turn, 1) / seconds(together, 7) for _ in range(scaled(3)))
+    yield f"{n_networks} networks at once: faster than one after another", f"{ratio:.0f} times"
+    with joblib.Parallel(n_jobs=2) as pool:
+        halves = [list(range(n_networks))[part::2] for part in range(2)]
+
+        def in_processes():
+            pool(joblib.delayed(several)(half, X, y, n_steps) for half in halves)
+
+        ratio = median(seconds(in_processes, 1) / seconds(together, 7) for _ in range(scaled(3)))
+    yield f"{n_networks} networks at once: faster than in 2 processes", f"{ratio:.0f} times"
+
+
 def main():
     X, y = two_points()
     by_hand = seconds(lambda: logistic_descent(X, y, lr=1.0, n_steps=2000, record=[2000]))
@@ -176,6 +228,7 @@ def main():
         ("max_margin, 10 times the samples, costs", f"{large / small:.1f} times"),
         *logistic_rows(),
         *landscape_rows(),
+        *network_rows(),
     ]
     print(table({"what": "{}", "measured": "{}"}, rows))
 
