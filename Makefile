@@ -81,11 +81,12 @@ _build/lowest-requirements.txt: requirements.txt pyproject.toml tools/build/lowe
 	@mkdir -p $(@D)
 	@$(PYTHON) -m tools.build.lowest > $@
 
-mutants: $(READY) $(MUTANTS)/ready ## change course_lib on purpose, line by line, and see whether a test notices
+mutants: $(READY) $(MUTANTS)/ready ## change course_lib and the labs on purpose, and see whether a test notices
 	@rm -rf mutants
 	@$(MUTANTS)/bin/python -c "import site; from pathlib import Path; Path(site.getsitepackages()[0], 'book.pth').write_text(str(next(Path('$(VENV)').resolve().glob('lib/python*/site-packages'))))"
 	@$(ONE_THREAD) $(MUTANTS)/bin/mutmut run --max-children 2
 	@$(MUTANTS)/bin/python -m tools.verify.mutants tools/verify/survivors.txt
+	@$(ONE_THREAD) $(BIN)/python -m tools.verify.mutants_of_labs
 
 audit: ## look for known vulnerabilities in what is pinned; needs the internet
 	@$(PYTHON) -m venv $(AUDIT)
@@ -110,8 +111,9 @@ format: $(READY) ## format code and notebooks
 	@$(BIN)/ruff format .
 	@$(BIN)/biome check --write --log-level=warn
 
-bench: $(READY) ## measure speeds, as ratios within one run
+bench: book ## measure speeds, as ratios within one run, and how soon the labs answer
 	@$(BIN)/python -m tools.measure.bench
+	@$(BIN)/python -m tools.measure.labs
 
 sweep: $(READY) ## train the networks of chapter 7 on a finer grid, and record it
 	@$(ONE_THREAD) $(BIN)/python -m tools.measure.sweep

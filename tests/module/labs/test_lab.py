@@ -20,6 +20,7 @@ DIRECTIONS = {
     "sgd": {},
     "sgd with momentum": {"momentum": 0.9},
     "sgd with dampening": {"momentum": 0.8, "dampening": 0.4},
+    "sgd with dampening alone": {"dampening": 0.4},
     "sgd with Nesterov": {"momentum": 0.9, "nesterov": True},
     "adam": {},
     "adam with short memory": {"betas": [0.5, 0.6], "eps": 1e-3},
