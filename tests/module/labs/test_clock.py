@@ -130,11 +130,14 @@ def test_clock_lab_follows_a_weight_up_to_its_bound_and_a_million_steps():
     np.testing.assert_allclose(second["path"][-1][1], (1 - 0.001) ** 125_000, rtol=1e-9)
     assert first["path"][-1][::2] == [10**6, 1.0]
     assert 0 <= first["path"][-1][1] < 1e-300
-    exact, kept, _ = faded(two(labs.clock(lr=1.0, weight_decay=1.0, lr_times="k", n_epochs=3))[1])
-    _, grown = script("clock").run(labs.clock(lr=1.0, weight_decay=1.0, lr_times="k", n_epochs=3))
-    for column, path in ((1, exact), (2, kept)):
-        beyond = (abs(path) > 1e6).argmax()
-        assert grown["path"][-1][column] == path[beyond] == grown["path"][beyond][column]
+    for k, sign in ((8, 1), (10, -1)):  # of the weight that is beyond
+        lab = labs.clock(lr=1.0, weight_decay=1.0, lr_times="k", k=k, n_epochs=3)
+        exact, kept, _ = faded(two(lab)[1])
+        _, grown = script("clock").run(lab)
+        for column, path in ((1, exact), (2, kept)):
+            beyond = (abs(path) > 1e6).argmax()
+            assert np.sign(path[beyond]) == sign
+            assert grown["path"][-1][column] == path[beyond] == grown["path"][beyond][column]
 
 
 def test_bfloat16_in_javascript_is_that_of_torch():
