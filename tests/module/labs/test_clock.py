@@ -153,6 +153,12 @@ def test_bfloat16_in_javascript_is_that_of_torch():
     assert script("clock")("[bfloat16(3.4e38), bfloat16(-3.4e38)].map(String)") == ["Infinity", "-Infinity"]
 
 
+def test_times_of_the_clock_lab_are_short():
+    times = [0, 0.12345, 999.4, 1000, 123_456, math.inf]
+    told = ["0", "0.123", "999", counted(1000), counted(123_000), "none"]
+    assert script("clock")("times.map((x) => amount(x ?? Infinity))", times=[*times[:-1], None]) == told
+
+
 def plain(number, digits=4):
     """Return a number with so many digits as JavaScript writes it; of two, the one further from zero."""
     if number == 0:
