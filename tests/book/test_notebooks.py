@@ -153,7 +153,7 @@ def test_modules_used_takes_of_a_package_what_is_imported(tmp_path):
 
     assert used("from course_lib.p import a") == ["__init__", "m", "p/__init__", "p/a"]
     assert used("from course_lib.p.b import f") == ["__init__", "p/__init__", "p/b"]
-    assert used("from course_lib.p import X") == ["__init__", "p/__init__"]
+    assert used("from course_lib.p import X, b") == ["__init__", "p/__init__", "p/b"]
     assert used("from course_lib import p") == ["__init__", "m", "p/__init__", "p/a", "p/b"]
     assert used("import course_lib.p") == ["__init__", "m", "p/__init__", "p/a", "p/b"]
 

@@ -121,6 +121,9 @@ def modules_used(notebook, root=ROOT):
     while waiting:
         new = {path for name in _imported(waiting.pop()) for path in _modules(package, name)} - found
         found |= new | {path.with_name("__init__.py") for path in new}
+        if not waiting:
+            new |= _others(package, found)
+            found |= new
         modules = {path for path in new if path.stem != "__init__"}  # which loads others when asked for them
         waiting += [ast.parse(path.read_text(encoding="utf-8")) for path in modules]
     labs = package / "labs"
@@ -128,6 +131,12 @@ def modules_used(notebook, root=ROOT):
         lab_of = {script: labs / f"_{script.stem}.py" for script in (labs / "javascript").iterdir()}
         found |= {script for script, lab in lab_of.items() if lab in found or not lab.exists()}
     return sorted(found)
+
+
+def _others(package, found):
+    """Return the modules of packages within the package of which none is named: any may be meant."""
+    named = {package} | {path.parent for path in found if path.stem != "__init__"}
+    return {other for path in found if path.parent not in named for other in path.parent.glob("*.py")} - found
 
 
 def _imported(tree):
