@@ -146,9 +146,9 @@ class Trap(nn.Module):
 
 
 def _model(rng):
-    state = torch.random.get_rng_state()
-    model = Trap(int(rng.integers(2, 5)), int(rng.integers(3, 7)), rng).double()
-    torch.random.set_rng_state(state)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int(rng.integers(2**31)))
+        model = Trap(int(rng.integers(2, 5)), int(rng.integers(3, 7)), rng).double()
     return {"model": model, "weight_decay": float(rng.uniform(0.05, 0.5))}
 
 

@@ -2,13 +2,14 @@
 
 import re
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from course_lib import check
-from course_lib._calling import call
+from course_lib import _calling, check
+from course_lib._calling import TooLongError, call, within
 from course_lib._checking import EXERCISES, Verdict
 from tests.right_answers import RIGHT
 
@@ -152,22 +153,34 @@ OPERATORS = {
     "random": (remembers, "another result for the same arguments"),
 }
 # What an operator does not spoil, or what is said instead.
-EXCEPTIONS = {
-    ("in place", name): None
-    for name in NAMES
-    if not any(
-        isinstance(value, torch.Tensor | torch.nn.Module)
-        for value in next(getattr(check, name).instances()).values()
-    )
-} | {
-    ("float32", "ulps"): None,
-    ("float32", "checked_gradient"): None,
-    ("float32", "free_bias_optimum"): None,
-    ("close", "free_bias_optimum"): None,
-    ("float32", "adam_first_step"): None,
-    ("close", "adam_first_step"): None,
-    ("NaN", "groups_with_traps"): "NaN",
-}
+EXCEPTIONS = (
+    {
+        ("in place", name): None
+        for name in NAMES
+        if not any(
+            isinstance(value, torch.Tensor | torch.nn.Module)
+            for value in next(getattr(check, name).instances()).values()
+        )
+    }
+    | {
+        # Of numbers alone, torch.tensor makes float32.
+        ("float32", name): None
+        for name in NAMES
+        if not any(
+            isinstance(value, torch.Tensor | torch.nn.Module | list)
+            for value in next(getattr(check, name).instances()).values()
+        )
+    }
+    | {
+        ("float32", "ulps"): None,
+        ("float32", "checked_gradient"): None,
+        ("float32", "free_bias_optimum"): None,
+        ("close", "free_bias_optimum"): None,
+        ("float32", "adam_first_step"): None,
+        ("close", "adam_first_step"): None,
+        ("NaN", "groups_with_traps"): "NaN",
+    }
+)
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -238,6 +251,13 @@ def sgdw(w, gradient, lr, weight_decay):
         (lambda w, g, lr, d: sgdw, "a function instead of a tensor"),
         (lambda w, g, lr, d: (x for x in w), "a generator instead of a tensor"),
         (lambda w, g, lr, d: sgdw(w, g, lr, d) + w.sin(), "The value is wrong"),
+        (lambda w, g, lr, d: sgdw(w, g, lr, d).numpy().astype("float32"), "right in float32 only"),
+        (lambda w, g, lr, d: 0 * w, "It is zero, whatever the arguments"),
+        (lambda w, g, lr, d: w - g - d * w, "As if lr were 1"),
+        (lambda w, g, lr, d: True, "True or False instead of a tensor"),
+        (lambda w, g, lr, d: (w, w), "a tuple of 2 instead of a tensor"),
+        (lambda w, g, lr, d: [[0.1, 0.2], [0.3]], "a list of 2 instead of a tensor"),
+        (lambda w, g, lr, d: torch.nn.Linear(2, 1), "a model instead of a tensor"),
         (lambda w, g: w, "It raises TypeError"),
         (lambda w, g, lr, d: exit(), "It raises SystemExit"),
         (sgdw(torch.ones(2), torch.ones(2), 0.1, 0.1), "the function itself, got a tensor of shape"),
@@ -323,11 +343,101 @@ def test_a_verdict_is_text_in_a_terminal_and_a_table_in_a_notebook():
 def test_a_loop_is_remarked_where_none_is_needed():
     assert check.loss_grid(RIGHT["loss_grid"]["loop"]).says == "It has a loop. Can you do without?"
     assert check.loss_grid(RIGHT["loss_grid"]["vectorized"]).says == ""
+    assert check.loss_grid(partial(RIGHT["loss_grid"]["loop"])).says == ""  # whose lines are not seen
 
 
 def test_numbers_that_look_alike_are_shown_until_they_differ():
     shown = check.decay_for_half(lambda lr, n: (1 - 0.5 ** (1 / n)) / lr * (1 + 1e-8)).shown
     assert shown["expected"] != shown["got"]
+
+
+def test_a_grid_that_is_turned_over_is_told_so():
+    turned = check.loss_grid(lambda *arguments: check.loss_grid.reference(*arguments).T)
+    assert turned.says.endswith("instead of a tensor of shape (3, 2). Turned over (`.T`), it is right.")
+
+
+def test_an_answer_that_fails_when_it_is_asked_again_is_wrong():
+    calls = []
+
+    def answer(w, gradient, lr, weight_decay):
+        calls.append(1)
+        if len(calls) > 22:
+            raise ValueError
+        return w.cos()
+
+    assert check.sgdw_step(answer).says.startswith("The value is wrong.")
+
+
+def first(model):
+    return next(model.parameters())
+
+
+def frozen(model):
+    return next(p for p in model.parameters() if not p.requires_grad)
+
+
+def test_one_number_is_no_pair_and_float32_of_numbers_alone_is_right():
+    assert "a single number instead of a tuple of 2" in check.from_sum(lambda lr, d, n: lr * n).says
+    assert check.from_sum(lambda lr, d, n: torch.tensor([lr * n, d / n]))
+    assert not check.from_sum(lambda lr, d, n: torch.tensor([lr * n, d / n]).bfloat16() * 1.1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda model, d: list(model.parameters()), "Return a list of groups"),
+        (lambda model, d: [{"params": []}], "Each group needs 'params' and 'weight_decay'"),
+        (lambda model, d: [{"params": 5, "weight_decay": d}], "cannot be read: TypeError"),
+        (lambda model, d: [{"params": ["words"], "weight_decay": d}], "no parameter of the model"),
+        (
+            lambda model, d: [{"params": [first(model).clone()], "weight_decay": d}],
+            "no parameter of the model",
+        ),
+        (lambda model, d: [{"params": 2 * [first(model)], "weight_decay": d}], "in the groups twice"),
+        (lambda model, d: [{"params": [first(model)], "weight_decay": d}], "is in no group"),
+        (
+            lambda model, d: [
+                *check.groups_with_traps.reference(model, d),
+                {"params": [frozen(model)], "weight_decay": d},
+            ],
+            "frozen.weight is frozen: leave it out",
+        ),
+    ],
+)
+def test_groups_that_are_none_are_told_why(answer, message):
+    assert message in check.groups_with_traps(answer).says
+
+
+def test_a_call_that_ends_when_its_time_does_leaves_nothing_behind(monkeypatch):
+    """Of many, some are stopped, and no stop arrives afterwards."""
+    monkeypatch.setattr(_calling, "NUDGES", 0.005)
+
+    def counts(n):
+        return sum(number * 0.5 for number in range(n))
+
+    stopped = 0
+    for n in range(1000, 1_000_000, 25_000):
+        try:
+            assert within(0.003, counts, n) == counts(n)
+        except TooLongError:
+            stopped += 1
+    assert 0 < stopped < 40
+    time.sleep(0.2)
+    counts(100_000)
+
+
+def test_an_import_is_let_finish(tmp_path, monkeypatch):
+    """Half a module would stay behind, and break what comes later."""
+    monkeypatch.syspath_prepend(tmp_path)
+    slow = "import time\nend = time.monotonic() + 0.4\nwhile time.monotonic() < end: pass\nWHOLE = True\n"
+    (tmp_path / "slow_to_import.py").write_text(slow)
+
+    def answer():
+        import slow_to_import
+
+        return slow_to_import.WHOLE
+
+    assert within(0.1, answer)
 
 
 def test_an_answer_that_traces_its_gradient_is_right():
