@@ -75,6 +75,7 @@ DATA = {
     "networks.Networks",
     "sweeps.Row",
     "sweeps.Sweep",
+    "check.hint",
 }
 # They check nothing, as their module says: those do that are made of them.
 UNCHECKED = {"rules.adam", "rules.coupled", "rules.decoupled", "rules.proximal", "rules.sgd"}

@@ -11,8 +11,8 @@ verdict is true if it is right; else it says, in words, the first thing that is 
 
 There is a module for each chapter, with one declaration an exercise. Nothing of `course_lib` uses them.
 
-Examples
---------
+What it says of an answer, and a hint:
+
 >>> from course_lib import check
 >>> def sgdw_step(w, gradient, lr, weight_decay):
 ...     return w - lr * gradient - weight_decay * w

@@ -108,6 +108,16 @@ def normal_equations(v):
     v["Theta_s"] = optimum.least_squares_optimum([[0.0]], y, v["lambda_"], decay_bias=True).bias.item()
 
 
+def clipped(v):
+    """What SGD with a decay takes of a weight at lr 1, after its gradient was clipped to a share c."""
+    v["c"] = 0.3
+    w = torch.tensor([v["w"]], dtype=torch.float64, requires_grad=True)
+    w.grad = torch.tensor([v["g"]], dtype=torch.float64)
+    torch.nn.utils.clip_grad_norm_(w, v["c"] * abs(v["g"]))
+    torch.optim.SGD([w], lr=1.0, weight_decay=v["lambda_"]).step()
+    return v["w"] - w.item()
+
+
 # By chapter and left side: what it is to equal; None where both sides have to be equal then.
 CASES = {
     ("perceptron_boundary", r"\theta"): first_weight,
@@ -120,6 +130,7 @@ CASES = {
     ("loss_landscapes", "w_1"): lambda v: of_the_product(v)[0].item(),
     ("loss_landscapes", "w_2"): lambda v: of_the_product(v)[1].item(),
     ("loss_landscapes", "w_1^2 - w_2^2"): difference_of_squares,
+    ("what_decay_reaches", r"c\,g + \lambda w"): clipped,
     ("scratch_vs_torch", "J(W, b)"): regression_loss,
     ("scratch_vs_torch", r"\frac{\partial J}{\partial W}"): partial(slope, "W"),
     ("scratch_vs_torch", r"\frac{\partial J}{\partial b}"): partial(slope, "b"),
