@@ -113,7 +113,7 @@ def clipped(v):
     v["c"] = 0.3
     w = torch.tensor([v["w"]], dtype=torch.float64, requires_grad=True)
     w.grad = torch.tensor([v["g"]], dtype=torch.float64)
-    torch.nn.utils.clip_grad_norm_(w, v["c"] * abs(v["g"]))
+    torch.nn.utils.clip_grad_norm_(w, v["c"] * (abs(v["g"]) + 1e-6))  # torch adds this to the norm
     torch.optim.SGD([w], lr=1.0, weight_decay=v["lambda_"]).step()
     return v["w"] - w.item()
 
