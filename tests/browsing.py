@@ -26,7 +26,6 @@ class Visit:
 
     def open(self, page):
         self.page.goto(f"{self.address}{page}", wait_until="load")
-        self.page.evaluate("() => window.MathJax?.startup?.promise?.then(() => true) ?? true")
         return self.page
 
     def __enter__(self):

@@ -1,26 +1,18 @@
 """A browser, and the built site at an address."""
 
-import functools
-import http.server
 import os
-import threading
 
 import pytest
 
 from tests.browsing import SITE
 from tools.chromium import chromium, path_of_chromium
+from tools.measure import weight
 
 
 @pytest.fixture(scope="module")
 def address():
-    handler = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(handler, directory=str(SITE))
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
+    with weight.served(SITE) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

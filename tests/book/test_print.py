@@ -14,7 +14,7 @@ CHAPTERS = [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebo
 PAGES = [*CHAPTERS, "book/cheat_sheet", "book/rosetta", "book/claims", "book/api", "book/glossary"]
 WIDTH = round((210 - 2 * 17) / 25.4 * 96)  # of A4 between its margins, in CSS pixels
 CUT = """() => {
-  const boxes = [...document.querySelectorAll("article :is(pre, table, img, svg, mjx-container, fieldset)")];
+  const boxes = [...document.querySelectorAll("article :is(pre, table, img, svg, .formula, math, fieldset)")];
   const shown = boxes.filter((box) => box.checkVisibility() && box.getBoundingClientRect().width > 1);
   const cut = shown.filter((box) => box.getBoundingClientRect().right > innerWidth + 1
     || (getComputedStyle(box).overflowX !== "visible" && box.scrollWidth > box.clientWidth + 1));

@@ -91,10 +91,9 @@ def not_found(app):
 
 
 def without_thebe(app, pagename, templatename, context, doctree):
-    """Drop the scripts of sphinx-thebe, which Jupyter Book always loads: they point to another server."""
-    context["script_files"] = [
-        script for script in context["script_files"] if "thebe" not in f"{script} {vars(script)}".lower()
-    ]
+    """Drop what belongs to sphinx-thebe, which Jupyter Book always loads: it points to another server."""
+    for kind in ("script_files", "css_files"):
+        context[kind] = [file for file in context[kind] if "thebe" not in f"{file} {vars(file)}".lower()]
     if "body" in context:
         context["body"] = THEBE.sub("", context["body"])
 

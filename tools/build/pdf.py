@@ -11,6 +11,10 @@ from pathlib import Path
 from tools import ROOT
 from tools.chromium import chromium, path_of_chromium
 
+EVERY_FIGURE = """() => Promise.all([...document.images].map((image) => {
+  image.loading = "eager";
+  return image.decode();
+}))"""
 PDF = ROOT / "_build" / "weight-decay-by-experiment.pdf"
 
 
@@ -28,7 +32,7 @@ def printed(browser, page, pdf):
     """Print a page, with its structure, its outline and the links within it."""
     tab = browser.new_page()
     tab.goto(Path(page).resolve().as_uri())
-    tab.evaluate("() => window.MathJax?.startup?.promise?.then(() => true) ?? true")
+    tab.evaluate(EVERY_FIGURE)
     tab.pdf(path=pdf, tagged=True, outline=True, prefer_css_page_size=True, print_background=True)
     tab.close()
 

@@ -61,7 +61,7 @@ def with_policy(page):
 def policy(page):
     """Return the Content-Security-Policy that a page needs: a digest stands for each inline script.
 
-    MathJax writes its styles into the page, so inline styles are allowed; `file:` is for a copy on disk.
+    Tables, labs and formulas carry styles, so inline ones are allowed; `file:` is for a copy on disk.
     """
     scripts = INLINE_SCRIPT.findall(page) + [html.unescape(handler) for handler in HANDLER.findall(page)]
     hashes = sorted({digest(script) for script in scripts})

@@ -7,13 +7,14 @@
 - `{rosetta}` and `{idle-optimizers}` draw what `make rosetta` measured.
 - `{zoo}` draws a part of what `make zoo` measured.
 - `{lab}` shows a lab on a page of Markdown.
+- Formulas are MathML in the page, and no script sets them; pages are painted before scripts run.
 - Every chapter's page says how to run it and offers a notebook with course_lib inside.
 - Every page has a description and every table a name; there is a page for addresses without one.
 """
 
 import shutil
 
-from tools.build import directives, executing, pack, pages, site
+from tools.build import directives, executing, formulas, light, pack, pages, site
 
 
 def forget(app):
@@ -29,6 +30,8 @@ def forget(app):
 def finish(app, exception):
     if exception is None and app.builder.format == "html":
         pack.write_all(app.outdir / "colab")
+        if app.builder.name == "html":  # and not for paper
+            light.finish(app.outdir)
         site.finish(app.outdir, app.config.html_title, f"{app.config.root_doc}.html")
 
 
@@ -40,6 +43,7 @@ def setup(app):
     app.add_directive("zoo", directives.Zoo)
     app.add_directive("lab", directives.Lab)
     app.add_directive("large-sweep", directives.LargeSweep)
+    app.add_html_math_renderer("mathml", (formulas.inline, None), (formulas.displayed, None))
     app.set_translator("html", pages.Translator)
     app.connect("env-before-read-docs", executing.execute_missing)
     app.connect("source-read", executing.fingerprint)
@@ -52,4 +56,4 @@ def setup(app):
     app.connect("html-page-context", pages.without_thebe, priority=900)
     app.connect("html-page-context", pages.reachable)
     app.connect("build-finished", finish, priority=900)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return {"parallel_read_safe": True, "parallel_write_safe": False}  # V8, behind formulas, does not fork

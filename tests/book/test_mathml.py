@@ -1,0 +1,105 @@
+"""Formulas: all of them are MathML, in a font that has their signs, and no script sets them."""
+
+import re
+from html import unescape
+from unicodedata import name, normalize
+
+import pytest
+from fontTools.ttLib import TTFont
+from py_mini_racer import JSEvalException
+
+from tests.browsing import SITE, Visit
+from tools import ROOT
+from tools.build import math_font, notebooks
+from tools.build.formulas import mathml
+
+CHAPTERS = [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks.chapters()]
+FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
+SOURCE = re.compile(r"<annotation[^>]*>(.*?)</annotation>", re.DOTALL)
+WRITTEN = re.compile(r"\$\$(.+?)\$\$|(?<![\\$])\$(?!\$)(.+?)(?<!\\)\$", re.DOTALL)
+CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
+
+
+def formulas(path):
+    return FORMULA.findall(path.read_text(encoding="utf-8"))
+
+
+def plain(tex):
+    return " ".join(tex.split())
+
+
+def test_a_formula_carries_its_source():
+    formula = mathml(r"a < \tfrac{1}{2}\,b")
+    assert formula.startswith(r'<math alttext="a &lt; \tfrac{1}{2}\,b"><semantics>')
+    assert SOURCE.findall(formula) == [r"a &lt; \tfrac{1}{2}\,b"]
+    assert '<math alttext="x" display="block">' in mathml("x", display=True)
+
+
+@pytest.mark.parametrize("tex", [r"\nosuch{x}", r"\frac{1}{2", "x_"])
+def test_what_is_no_formula_stops_the_build(tex):
+    with pytest.raises(JSEvalException, match="ParseError"):
+        mathml(tex)
+
+
+@pytest.mark.site
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_formula_of_a_chapter_is_in_its_page_with_its_source(chapter):
+    written = [
+        plain(next(filter(None, found)))
+        for _, text in notebooks.markdown(notebooks.read(ROOT / f"{chapter}.ipynb"))
+        for found in WRITTEN.findall(CODE.sub("", text))
+    ]
+    set_ = [plain(unescape(SOURCE.search(formula)[1])) for formula in formulas(SITE / f"{chapter}.html")]
+    assert len(written) > 10
+    assert sorted(set_) == sorted(written)
+
+
+@pytest.mark.site
+def test_no_page_waits_for_a_script_to_set_its_formulas():
+    for path in SITE.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert "mathjax.js" not in text.lower()
+        assert not re.search(r'class="math|window\.MathJax|temml-error', text), path
+    assert not (SITE / "_static" / "mathjax").exists()
+
+
+@pytest.mark.site
+def test_the_font_has_every_sign_of_every_formula():
+    """A letter that stands alone is another sign: the slanted one."""
+    has = set(map(chr, TTFont(math_font.FONT).getBestCmap()))
+    slanted = {
+        normalize("NFKC", sign) for sign in has if "MATHEMATICAL ITALIC" in name(sign, "") or sign == "ℎ"
+    }
+    needed, alone = set(), set()
+    for path in SITE.rglob("*.html"):
+        for formula in formulas(path):
+            text = re.sub(r"<[^>]+>", "", SOURCE.sub("", formula))
+            alone |= set(re.findall(r"<mi>(\w)</mi>", formula)) - {"ℓ"}  # which has one form
+            needed |= set(unescape(text)) - {"\n", "\u2061", "\u200b"}  # breaks, and what cannot be seen
+    assert len(needed) > 50
+    assert needed <= has
+    assert {normalize("NFKC", letter) for letter in alone} <= slanted
+
+
+@pytest.mark.site
+def test_the_font_is_there_and_is_small(browser, address):
+    assert math_font.FONT.stat().st_size < 30_000
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"{CHAPTERS[0]}.html")
+        assert tab.evaluate(
+            "() => document.fonts.ready.then(() => document.fonts.check('16px \"STIX Two Math\"'))"
+        )
+
+
+@pytest.mark.site
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_the_keyboard_stops_at_the_formulas_that_scroll_and_only_there(chapter, browser, address):
+    with Visit(browser, address, width=320) as visit:
+        tab = visit.open(f"{chapter}.html")
+        tab.evaluate("() => document.querySelectorAll('details').forEach(fold => { fold.open = true })")
+        boxes = """[...document.querySelectorAll('.formula')].map(
+            (box) => [box.tabIndex, box.scrollWidth > box.clientWidth])"""
+        tab.wait_for_function(f"{boxes}.every(([stop, scrolls]) => (stop === 0) === scrolls)")
+        tab.set_viewport_size({"width": 1300, "height": 900})
+        tab.wait_for_function(f"{boxes}.every(([stop, scrolls]) => stop === -1 && !scrolls)")
+        assert tab.locator("math[tabindex], math [tabindex]").count() == 0

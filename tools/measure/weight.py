@@ -1,0 +1,82 @@
+"""What a visit costs: requests of each page of the built site, and their bytes, compressed as servers do.
+
+python -m tools.measure.weight
+
+The first visit has an empty cache; on the next one the reader comes from the front page. What waits until it
+is near, as figures do, does not count.
+"""
+
+import gzip
+import http.server
+import threading
+from contextlib import contextmanager
+from functools import cache, partial
+from urllib.parse import unquote, urlparse
+
+import yaml
+
+from tools import ROOT
+from tools.chromium import chromium
+
+SITE = ROOT / "_build" / "html"
+COMPRESSED_ALREADY = {".png", ".woff2"}
+
+
+@contextmanager
+def served(folder):
+    """Serve a folder on this machine; give its address."""
+    quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def pages():
+    """Return the pages of the table of contents, the front page first."""
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    return [contents["root"], *(page["file"] for part in contents["parts"] for page in part["chapters"])]
+
+
+@cache
+def weight(path):
+    """Return the bytes of a file on its way."""
+    content = path.read_bytes()
+    return len(content if path.suffix in COMPRESSED_ALREADY else gzip.compress(content, mtime=0))
+
+
+def asked(tab, address):
+    """Return the files of the site that a page asks for when it is opened."""
+    files = set()
+
+    def note(request):
+        files.add(SITE / unquote(urlparse(request.url).path).lstrip("/"))
+
+    tab.on("request", note)
+    tab.goto(address, wait_until="networkidle")
+    tab.remove_listener("request", note)
+    return {file for file in files if file.is_file()}
+
+
+def visit(browser, address, page):
+    """Return (requests, bytes) of a page at the first visit, and after the front page."""
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    tab = context.new_page()
+    first = asked(tab, f"{address}{page}.html")
+    known = asked(tab, f"{address}{pages()[0]}.html")
+    context.close()
+    return [(len(files), sum(map(weight, files))) for files in (first, first - known)]
+
+
+def main():
+    with served(SITE) as address, chromium() as browser:
+        print(f"{'page':30} {'first visit':>22} {'after the front page':>22}")
+        for page in pages():
+            visits = visit(browser, address, page)
+            told = (f"{size / 1000:.0f} kB in {count}" for count, size in visits)
+            print(f"{page:30}", *(f"{each:>22}" for each in told))
+
+
+if __name__ == "__main__":
+    main()
