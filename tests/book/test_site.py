@@ -388,7 +388,7 @@ def test_a_quiz_replies_at_once_and_remembers(page, browser, address):
     with Visit(browser, address) as visit:
         tab = visit.open(f"{page}.html")
         replies = tab.get_by_role("status").filter(has_text=re.compile(r"^\(.\) (Right|No)\. \w"))
-        assert tab.locator("details", has_text="Answers to quiz").count() == 0
+        assert tab.locator("details:visible", has_text="Answers to quiz").count() == 0
         for number, letter in enumerate(right, 1):
             assert replies.count() == number - 1
             options = tab.locator(f'input[name="quiz-{number}"]')
