@@ -15,7 +15,7 @@ AUDIT := .venv-audit
 MUTANTS := .venv-mutants
 WARNINGS_OF_OLD_VERSIONS := -W ignore::DeprecationWarning -W ignore::UserWarning
 # The matrices of the book are small, and some commands start one process a core: more threads would only
-# wait for each other.
+# wait for each other. Where there are two of them for once, they sleep while they wait.
 ONE_THREAD := OMP_NUM_THREADS=1
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 check_python = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 book" % sys.version_info[:2])'
@@ -63,7 +63,7 @@ test: book ## lint, unit tests, docstring examples, notebooks, and the built sit
 	@$(ONE_THREAD) $(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal --cov --cov-report=term:skip-covered --doctest-modules course_lib tests -m 'not site'
 	$(call stage,notebooks: strict nbval in another folder and a random order on two threads)
 	@rm -rf _build/elsewhere && cp -r book _build/elsewhere
-	@OMP_NUM_THREADS=2 PYTHONHASHSEED=random $(BIN)/python -m pytest -p tools.verify.redrawn --nbval --nbval-cell-timeout=300 -n auto --dist loadscope $$(find _build/elsewhere -name '*.ipynb' | sort -R)
+	@OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE PYTHONHASHSEED=random $(BIN)/python -m pytest -p tools.verify.redrawn --nbval --nbval-cell-timeout=300 -n auto --dist loadscope $$(find _build/elsewhere -name '*.ipynb' | sort -R)
 	$(call stage,site: the built pages)
 	@$(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal -rs tests/book -m site
 
