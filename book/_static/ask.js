@@ -14,7 +14,7 @@
   const QUESTION = /^(Predict|Quiz) (\d+)\.?$/;
   const ANSWER = /^(Answer to prediction|Answers to quiz) (\d+)/;
   const OPTION = /^\s*\(([a-z])\)\s*/;
-  const page = location.pathname.split("/").pop();
+  const page = location.pathname.split("/book/").pop();
   const key = `predictions ${page}`;
 
   /** Return what was chosen, by question; whatever else may stand there is no letter. */

@@ -35,7 +35,7 @@
     return made;
   }
 
-  const pageOf = (link) => new URL(link.href, location.href).pathname.split("/").pop();
+  const pageOf = (link) => new URL(link.href, location.href).pathname.split("/book/").pop();
 
   function inContents() {
     for (const link of document.querySelectorAll("nav.bd-links a.reference.internal")) {

@@ -54,6 +54,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"there is no exercise {name!r}")
 
 
+#: Gives the hints of an exercise, one a call: ``hint.sgdw_step()``.
 hint = Hints(__getattr__)
 
 

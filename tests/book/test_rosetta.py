@@ -237,7 +237,7 @@ def test_page_shows_what_each_knob_stands_for_in_one_row(name, root):
 
 @pytest.mark.site
 def test_page_shows_the_formulas_of_the_reference(root):
-    formulas = " ".join(re.findall(r'<div class="math[^"]*"[^>]*>(.*?)</div>', page(root), re.DOTALL))
+    formulas = " ".join(re.findall(r'<annotation encoding="application/x-tex">(.*?)<', page(root), re.DOTALL))
     for part in (
         r"\text{mean loss}",
         r"\frac{\lambda}{2}\|w\|^2",
