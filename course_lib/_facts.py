@@ -307,6 +307,7 @@ def rows_of(
     rows = []
     for key, parameter in parameters.items():
         places = homes.get(parameter, []) if isinstance(parameter, nn.Parameter) else []
+        l2, l1 = penalties.get(names[key][0], NO_PULL)
         row = Row(
             names=tuple(names[key]),
             shape=tuple(parameter.shape),
@@ -317,8 +318,8 @@ def rows_of(
             has_gradient=parameter.grad is not None,
             reason=_reason(places, parameter, marks),
             groups=tuple(group.name for group in holders.get(key, [])),
-            l2=penalties.get(names[key][0], NO_PULL)[0],
-            l1=penalties.get(names[key][0], NO_PULL)[1],
+            l2=l2,
+            l1=l1,
             marks=tuple(_seen(names[key], places, parameter, bool({*names[key]} & invariant))),
         )
         for group in holders.get(key, [])[:1]:

@@ -205,3 +205,31 @@ def test_a_loss_needs_values():
     model = nn.Linear(4, 1, device="meta")
     with pytest.raises(ValueError, match=r"^loss needs a model with values, and it has parameters on the me"):
         decay_report(model, AdamW(model.parameters()), loss=lambda: model(X).sum())
+
+
+def test_gradients_stay_what_they_are_when_a_loss_goes_backward():
+    model = nn.Linear(4, 1)
+    model(X).sum().backward()
+    kept = [(parameter.grad, parameter.grad.clone()) for parameter in model.parameters()]
+
+    def loss():
+        total = model(X).sum() + l2_penalty(model.weight, 0.02)
+        total.backward()
+        return total
+
+    with pytest.raises(
+        ValueError, match=r"^loss: loss\(\): Trying to backward through the graph a second ti"
+    ):
+        decay_report(model, AdamW(model.parameters()), loss=loss)
+    for parameter, (gradient, numbers) in zip(model.parameters(), kept, strict=True):
+        assert parameter.grad is gradient
+        assert torch.equal(gradient, numbers)
+
+
+def test_a_loss_is_computed_as_in_use_but_for_normalizations():
+    seen = {}
+    model = Wrapped(lambda z: z)
+    for name, module in model.net.named_children():
+        module.register_forward_pre_hook(lambda module, _, name=name: seen.update({name: module.training}))
+    decay_report(model, grouped(model), loss=penalized(model, lambda out: out, lambda _: 0.0, []))
+    assert seen == {"0": False, "1": True, "2": False, "3": False}

@@ -168,3 +168,27 @@ def test_an_optimizer_that_moves_what_has_no_gradient_is_told():
     assert learning.decay.note == "a weight that has no gradient is moved, too"
     (finding,) = report.findings
     assert finding.why == "Muon moves a weight that has no gradient, too."
+
+
+def test_a_frozen_weight_is_told_once_whatever_keeps_it_moving():
+    model, optimizer = muon_without_gradients()
+    model[0].weight.grad = torch.zeros(4, 4)
+    (finding,) = decay_report(model, optimizer).findings
+    assert finding.why == "Muon moves a weight that has no gradient, too."
+
+
+class Needing(torch.optim.SGD):
+    """It fails where there is no gradient."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for p in self.param_groups[0]["params"]:
+            p.sub_(self.param_groups[0]["lr"] * (p.grad + self.param_groups[0]["weight_decay"] * p))
+
+
+def test_an_optimizer_that_fails_without_a_gradient_moves_nothing_then():
+    model = nn.Linear(4, 4, bias=False)
+    (row,) = decay_report(model, Needing(model.parameters(), lr=0.1, weight_decay=0.1)).rows
+    assert row.idle == pytest.approx(0.1 * 0.1)
+    assert row.without_gradient == 0
+    assert row.problem == ""
