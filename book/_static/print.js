@@ -32,7 +32,7 @@
       const chapter = fold.closest(CHAPTER);
       if (!chapter || !ANSWER.test(title)) continue;
       fold.classList.add("answered-below");
-      const told = [...fold.children].filter((each) => !each.matches("summary, .verdict"));
+      const told = [...fold.children].filter((each) => !each.matches("summary"));
       const copies = told.map((each) => each.cloneNode(true));
       if (!found.has(chapter)) found.set(chapter, []);
       found.get(chapter).push(element("div", { className: "answer" }, element("h4", {}, title), ...copies));

@@ -47,13 +47,17 @@ def test_answers_stand_at_the_end_on_paper(page, browser, address):
     assert len(answers) > 4
     with Visit(browser, address) as visit:
         tab = visit.open(f"{page}.html")
-        tab.locator('input[name="quiz-1"]').first.check()
+        for name in ("prediction-1", "quiz-1"):
+            tab.locator(f'input[name="{name}"]').first.check()
         tab.emulate_media(media="print")
         for _ in range(2):
             tab.evaluate("() => dispatchEvent(new Event('beforeprint'))")
             assert (
                 tab.locator("article > section > section.answers:last-child h4").all_inner_texts() == answers
             )
+            assert not any(line.is_visible() for line in tab.locator(".verdict, .reply").all())
+            assert tab.locator(".answer summary").count() == 0
+            assert tab.locator("article > section").evaluate("chapter => chapter.style.page") == "chapter-0"
             title = re.search(r"content: (.*); font", tab.locator("style.titles").text_content())[1]
             assert re.fullmatch(r'"(?:\d\. )?(.*)"', title)[1] == title_of(page)
             assert all(len(told) > 20 for told in tab.locator(".answer").all_inner_texts())
