@@ -3,6 +3,7 @@
 import re
 from statistics import median
 
+import nbformat
 import pytest
 
 from tools import ROOT
@@ -21,6 +22,7 @@ QUIZ = re.compile(
     r"<details>\n<summary>Answers to quiz (\d+)</summary>\n\n((?:- .*\n)*)\n</details>",
     re.MULTILINE,
 )
+SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 REPLY = re.compile(r"^- \*\*\(([a-z])\)\*\* (Right|No)\. \S", re.MULTILINE)
 CAPTION = re.compile(r"^\*\*Figure (\d+)\.(\d+)\.\*\*", re.MULTILINE)
 
@@ -42,15 +44,24 @@ def lines(cell):
 
 
 def seen(cell):
-    """Return the text of a cell that a reader sees without opening a fold or beginning the quiz."""
+    """Return the text of a cell that a reader sees without opening a fold."""
     if cell.cell_type == "markdown":
-        return FOLD.sub("", QUIZ.sub("", COMMENT.sub("", cell.source)))
+        return FOLD.sub("", COMMENT.sub("", cell.source))
     printed = [output.get("text", output.get("data", {}).get("text/plain", "")) for output in cell.outputs]
     return "\n".join(["" if folded(cell) else cell.source, *printed * (not is_figure(cell))])
 
 
 def words(text):
     return sum(any(letter.isalnum() for letter in word) for word in text.split())
+
+
+def read_and_done(cells):
+    """Return how many words are seen in the sections that are read, and in the quiz and the exercises."""
+    head, *sections = SECTION.split("\n".join(seen(cell) for cell in cells))
+    counts = {False: words(head), True: 0}
+    for title, text in zip(sections[::2], sections[1::2], strict=True):
+        counts[title in ("Quiz", "Exercises")] += words(title) + words(text)
+    return counts[False], counts[True]
 
 
 def visible_code(cells):
@@ -86,11 +97,24 @@ def test_what_is_folded_here_is_folded_on_colab_too(cells):
 
 @each(PUZZLES)
 def test_a_chapter_shows_4500_words_or_less(cells):
-    assert sum(words(seen(cell)) for cell in cells) <= 4500
+    read, _ = read_and_done(cells)
+    assert read <= 4500
 
 
 def test_the_chapter_before_the_puzzles_is_short():
-    assert sum(words(seen(cell)) for cell in cells_of(CHAPTERS[0])) <= 1200
+    read, _ = read_and_done(cells_of(CHAPTERS[0]))
+    assert read <= 1200
+
+
+@each(CHAPTERS)
+def test_quiz_and_exercises_have_700_words_or_less(cells):
+    _, done = read_and_done(cells)
+    assert 100 <= done <= 700
+
+
+def test_words_to_do_are_counted_apart():
+    text = "# One\n\nto read\n\n## Quiz\n\n> a b\n\n<details>c</details>\n\n## Exercises\n\nd\n\n## More\n\ne"
+    assert read_and_done([nbformat.v4.new_markdown_cell(text)]) == (5, 5)
 
 
 @each(CHAPTERS)
