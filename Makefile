@@ -21,7 +21,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 check_python = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 book" % sys.version_info[:2])'
 stage = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup book check test lowest mutants audit links pdf serve notebooks format bench sweep rosetta zoo weight home lock clean
+.PHONY: help setup book check test lowest mutants audit links epub pdf serve notebooks format bench sweep rosetta zoo weight home lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F '|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -95,6 +95,10 @@ audit: ## look for known vulnerabilities in what is pinned; needs the internet
 
 links: $(READY) ## follow every external link of the book; needs the internet
 	@$(BIN)/jupyter-book build . --builder linkcheck --quiet
+
+epub: book ## make an EPUB of the built pages, for readers of books
+	$(call stage,epub: the built pages as a book)
+	@$(BIN)/python -m tools.build.epub
 
 pdf: $(READY) ## print the whole book as one PDF; needs Chromium
 	$(call stage,pdf: the whole book as one page and then on paper)
