@@ -347,9 +347,18 @@ def exercise(
 
 
 def _operations(code: CodeType) -> list[tuple[str, str]]:
-    """Return what a function does, whatever its name, docstring and place."""
-    found = ((each.opname, each.argrepr) for each in dis.get_instructions(code))
-    return [each for each in found if each[0] not in ("RESUME", "NOP", "CACHE", "COPY_FREE_VARS")]
+    """Return what a function does, whatever its name, docstring and place.
+
+    Where a module is imported, CPython calls its functions by other operations, and jumps are longer.
+    """
+    left_out = ("RESUME", "NOP", "CACHE", "COPY_FREE_VARS", "PUSH_NULL")
+    found = ((each.opname.replace("METHOD", "ATTR"), each) for each in dis.get_instructions(code))
+    jumps = {*dis.hasjrel, *dis.hasjabs}
+    return [
+        (name, "" if each.opcode in jumps else str(each.argval))
+        for name, each in found
+        if name not in left_out
+    ]
 
 
 def has_loop(function: Any) -> bool:

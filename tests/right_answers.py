@@ -1,5 +1,6 @@
 """Right answers to every exercise, in three styles: a loop, vectorized, and by what torch has."""
 
+import copy
 import math
 
 import numpy as np
@@ -313,6 +314,147 @@ def torch_fading(tokens, n_words, lr, weight_decay):
     return table.weight[:, 0]
 
 
+def loop_training_line(p, q):
+    """By cases: is one of the points further out than it has to be?"""
+    pp, qq, pq = (1 + sum(a * b for a, b in zip(x, y, strict=True)) for x, y in ((p, p), (q, q), (p, q)))
+    if -pq >= pp:
+        at_p, at_q = 1 / pp, 0.0
+    elif -pq >= qq:
+        at_p, at_q = 0.0, -1 / qq
+    else:  # both margins are 1 in size: two equations
+        at_p, at_q = (qq + pq) / (pp * qq - pq**2), -(pp + pq) / (pp * qq - pq**2)
+    return [at_p * a + at_q * b for a, b in zip(p.tolist(), q.tolist(), strict=True)], at_p + at_q
+
+
+def dual_line(p, q):
+    """Nonnegative least squares: the closest point to the target that both rows can pull to."""
+    from scipy.optimize import nnls
+
+    z = np.column_stack([np.stack([p.numpy(), -q.numpy()]), [1.0, -1.0]])
+    # The shortest theta with z @ theta >= 1, as the least-distance problem of Lawson and Hanson.
+    E, f = np.vstack([z.T, np.ones(2)]), np.append(np.zeros(z.shape[1]), 1.0)
+    residual = E @ nnls(E, f)[0] - f
+    theta = -residual[:-1] / residual[-1]
+    return theta[:-1], theta[-1]
+
+
+def angled_line(p, q):
+    """Between the two lines that a point alone needs, the dual's maximum, cut off at both ends."""
+    z = torch.stack([torch.cat([p, p.new_ones(1)]), torch.cat([-q, -q.new_ones(1)])])
+    gram = z @ z.T
+    share = (gram[1, 1] - gram[0, 1]) / (gram[0, 0] + gram[1, 1] - 2 * gram[0, 1])
+    nearest = torch.lerp(z[1], z[0], share.clamp(0, 1))  # of the segment between the rows to the origin
+    theta = nearest / nearest.square().sum()
+    return theta[:-1], theta[-1]
+
+
+def iterated_rest(lr, weight_decay):
+    """Run the package on a bowl until it rests, and read off where that is a minimum."""
+    w = 0.0
+    for _ in range(2000):
+        w = (w - lr * (w - 1)) * (1 - weight_decay)
+    return (1 - w) / w
+
+
+def solved_rest(lr, weight_decay):
+    """The slope at rest, by solving for it: (w + step) * (1 - weight_decay) = w at w = 1."""
+    step = 1 / (1 - weight_decay) - 1
+    return step / lr
+
+
+def searched_lr(X, weight_decay):
+    """Ternary search for the learning rate at which the slowest direction is the fastest."""
+    Z = np.column_stack([X.numpy(), np.ones(len(X))])
+    curvatures = np.linalg.eigvalsh(2 / len(Z) * Z.T @ Z + weight_decay * np.eye(Z.shape[1]))
+    low, high = 0.0, 2 / curvatures.max()
+    for _ in range(200):
+        left, right = low + (high - low) / 3, high - (high - low) / 3
+        if np.abs(1 - left * curvatures).max() < np.abs(1 - right * curvatures).max():
+            high = right
+        else:
+            low = left
+    return low
+
+
+def singular_lr(X, weight_decay):
+    squares = torch.linalg.svdvals(F.pad(X, (0, 1), value=1.0)) ** 2 * 2 / len(X) + weight_decay
+    return 2 / (squares.amin() + squares.amax())
+
+
+def hessian_lr(X, weight_decay):
+    def objective(theta):
+        loss = F.mse_loss(X @ theta[:-1] + theta[-1], X.new_zeros(len(X)))
+        return loss + weight_decay / 2 * theta.square().sum()
+
+    hessian = torch.autograd.functional.hessian(objective, X.new_zeros(X.shape[1] + 1))
+    curvatures = torch.linalg.eigvalsh(hessian)
+    return torch.reciprocal((curvatures.min() + curvatures.max()) / 2)
+
+
+def summed_run(w, gradients, lr, momentum, dampening):
+    """Each gradient's part in all later steps, added up."""
+    n = len(gradients)
+    moved = torch.zeros_like(w)
+    for i, gradient in enumerate(gradients):
+        part = sum(momentum**k for k in range(n - i))
+        moved += (part if i == 0 else (1 - dampening) * part) * gradient
+    return w - lr * moved
+
+
+def matrix_run(w, gradients, lr, momentum, dampening):
+    n = len(gradients)
+    later = np.subtract.outer(np.arange(n), np.arange(n))
+    velocities = np.tril(momentum ** np.maximum(later, 0.0)) @ np.diag([1.0] + [1 - dampening] * (n - 1))
+    return w.numpy() - lr * (velocities @ gradients.numpy()).sum(axis=0)
+
+
+def torch_run(w, gradients, lr, momentum, dampening):
+    parameter = nn.Parameter(w.clone())
+    optimizer = torch.optim.SGD([parameter], lr=lr, momentum=momentum, dampening=dampening)
+    for gradient in gradients:
+        parameter.grad = gradient.clone()
+        optimizer.step()
+    return parameter
+
+
+def restored_reached(model, loss, make):
+    """On the model itself, which then is what it was."""
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = make(model)
+    optimizer.zero_grad()
+    loss(model).mul(0).backward()
+    optimizer.step()
+    lost = {}
+    for name, parameter in model.named_parameters():
+        lost[name] = 1 - parameter.detach().abs().sum() / before[name].abs().sum()
+    model.load_state_dict(before)
+    return lost
+
+
+def asked_reached(model, loss, make):
+    """Autograd says which have a gradient; these get one of zero."""
+    model = copy.deepcopy(model)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    for parameter, gradient in zip(
+        trained, torch.autograd.grad(loss(model), trained, allow_unused=True), strict=True
+    ):
+        parameter.grad = None if gradient is None else torch.zeros_like(gradient)
+    before = [p.detach().clone() for p in model.parameters()]
+    make(model).step()
+    pairs = zip(model.named_parameters(), before, strict=True)
+    return {name: 1 - (p * b).sum().item() / (b * b).sum().item() for (name, p), b in pairs}
+
+
+def computed_reached(model, loss, make):
+    """From the groups, for those that have a gradient."""
+    model = copy.deepcopy(model)
+    loss(model).backward()
+    decays = {
+        p: group["lr"] * group["weight_decay"] for group in make(model).param_groups for p in group["params"]
+    }
+    return {name: 0.0 if p.grad is None else decays[p] for name, p in model.named_parameters()}
+
+
 RIGHT = {
     "signed_distances": {
         "loop": loop_distances,
@@ -337,6 +479,7 @@ RIGHT = {
         ),
         "torch": autograd_line,
     },
+    "line_of_training": {"loop": loop_training_line, "vectorized": dual_line, "torch": angled_line},
     "free_bias_optimum": {"loop": loop_optimum, "vectorized": course_optimum, "torch": newton_optimum},
     "sgdw_step": {
         "loop": each(lambda w, g, lr, decay: w - lr * decay * w - lr * g),
@@ -368,6 +511,11 @@ RIGHT = {
         "torch": lambda w, g, lr, d: optimizer_step(
             lambda p: torch.optim.SGD(p, lr=lr, weight_decay=d), w, g
         ),
+    },
+    "decay_at_rest": {
+        "loop": iterated_rest,
+        "vectorized": solved_rest,
+        "torch": lambda lr, d: torch.tensor(1 / d - 1, dtype=torch.float64).mul(lr).reciprocal(),
     },
     "from_textbook": {
         "loop": lambda s, n: sum(2 * s / n for _ in range(7)) / 7,
@@ -418,6 +566,7 @@ RIGHT = {
         ),
         "torch": lambda d, n: torch.full((n,), d / 2, dtype=torch.float64).sum(),
     },
+    "fastest_lr": {"loop": searched_lr, "vectorized": singular_lr, "torch": hessian_lr},
     "parity_report": {"loop": loop_report, "vectorized": numpy_report, "torch": torch_report},
     "mape": {
         "loop": lambda p, t: (
@@ -439,6 +588,7 @@ RIGHT = {
         "vectorized": lambda a, b: metrics.ulp_distance(a, b),
         "torch": lambda a, b: (a.view(torch.int32).long() - b.view(torch.int32).long()).abs().double(),
     },
+    "mended_run": {"loop": summed_run, "vectorized": matrix_run, "torch": torch_run},
     "decay_for_half": {
         "loop": lambda lr, n: -math.expm1(sum(math.log(0.5) / n for _ in range(n)) / n) / lr,
         "vectorized": lambda lr, n: (1 - np.exp2(-1 / n)) / lr,
@@ -457,5 +607,6 @@ RIGHT = {
         "vectorized": lambda tokens, n, lr, d: np.full(n, 1 - lr * d),
         "torch": torch_fading,
     },
+    "reached": {"loop": restored_reached, "vectorized": computed_reached, "torch": asked_reached},
 }
 assert set(RIGHT) == set(dir(check)) - {"hint"}

@@ -4,7 +4,7 @@ import torch
 
 from course_lib._checking import exercise, has_loop
 
-__all__ = ["loss_grid", "lr_limit", "critical_momentum", "ridge_alpha"]
+__all__ = ["loss_grid", "lr_limit", "critical_momentum", "ridge_alpha", "fastest_lr"]
 
 
 def _grid(rng):
@@ -186,3 +186,73 @@ def ridge_alpha(weight_decay, n_samples):
     """Return the alpha of scikit-learn's Ridge that finds the line of
     MSELoss with this weight_decay, the bias free."""
     return n_samples * weight_decay / 2
+
+
+def _features(rng):
+    features = int(rng.integers(1, 6))
+    X = torch.from_numpy(rng.normal(size=(features + int(rng.integers(3, 12)), features)))
+    return {"X": X + 0.5, "weight_decay": float(rng.uniform(0.1, 2.0))}
+
+
+def _curvatures(X, decay, *, factor=2.0, mean=True, bias=True, decay_bias=True):
+    Z = torch.cat([X, X.new_ones(len(X), int(bias))], dim=1)
+    decays = torch.full_like(Z[0], decay)
+    if bias and not decay_bias:
+        decays[-1] = 0
+    return torch.linalg.eigvalsh(factor * Z.T @ Z / (len(X) if mean else 1) + decays.diag())
+
+
+def _fastest(X, decay, **how):
+    found = _curvatures(X, decay, **how)
+    return 2 / (found[0] + found[-1])
+
+
+@exercise(
+    cases=[{"X": torch.tensor([[1.0], [3.0]]).double(), "weight_decay": 0.5}],
+    draw=_features,
+    wrong={
+        "This is the limit, at which it never arrives. The best is below it.": (
+            lambda X, decay: 2 / _curvatures(X, decay)[-1]
+        ),
+        "This is 1 / the largest curvature: safe, but the flattest direction could go faster.": (
+            lambda X, decay: 1 / _curvatures(X, decay)[-1]
+        ),
+        "This is 1 / the smallest curvature: the steepest direction leaves the bowl.": (
+            lambda X, decay: 1 / _curvatures(X, decay)[0]
+        ),
+        "MSELoss has no 1/2: its curvature is twice that of half the squares.": (
+            lambda X, decay: _fastest(X, decay, factor=1.0)
+        ),
+        "The rows are added up. MSELoss takes their mean.": lambda X, decay: _fastest(X, decay, mean=False),
+        "The bias is missing: it is a weight, too, of a feature that is 1.": (
+            lambda X, decay: _fastest(X, decay, bias=False)
+        ),
+        "The decay is missing: it bends the bowl, too.": lambda X, decay: _fastest(X, 0.0),
+        "The bias is free here. It decays, too.": lambda X, decay: _fastest(X, decay, decay_bias=False),
+        "One of the two curvatures has no decay: it makes both larger.": (
+            lambda X, decay: 2 / (_curvatures(X, decay)[0] + _curvatures(X, 0.0)[-1])
+        ),
+        "This is 2 / the sum of all curvatures. Only the smallest and the largest count.": (
+            lambda X, decay: 2 / _curvatures(X, decay).sum()
+        ),
+        "This is 1 / the sum of both. A 2 stands above it.": lambda X, decay: _fastest(X, decay) / 2,
+        "This is the best for heavy ball with the best momentum. Here is none.": (
+            lambda X, decay: (2 / (_curvatures(X, decay)[0] ** 0.5 + _curvatures(X, decay)[-1] ** 0.5)) ** 2
+        ),
+        "These are roots of curvatures, singular values: square them.": (
+            lambda X, decay: 2 / (_curvatures(X, decay)[0] ** 0.5 + _curvatures(X, decay)[-1] ** 0.5)
+        ),
+    },
+    hints=[
+        "The bowl is 2 / n * Z.T @ Z, where Z is X with a column of ones. The decay is on its diagonal.",
+        "A direction of curvature c keeps |1 - lr * c| of its distance. Which directions keep the most?",
+        "The flattest and the steepest. At the best learning rate both keep the same, on opposite sides.",
+    ],
+)
+def fastest_lr(X, weight_decay):
+    """Return the best learning rate of plain descent on MSELoss, for a
+    line through rows of X, weight_decay on its weights and its bias."""
+    Z = torch.cat([X, X.new_ones(len(X), 1)], dim=1)
+    bowl = 2 * Z.T @ Z / len(X)
+    curvatures = torch.linalg.eigvalsh(bowl) + weight_decay
+    return 2 / (curvatures[0] + curvatures[-1])

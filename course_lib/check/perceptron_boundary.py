@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from course_lib._checking import exercise
 from course_lib.optimum import logistic_optimum
 
-__all__ = ["signed_distances", "penalized_loss", "widest_line", "free_bias_optimum"]
+__all__ = ["signed_distances", "penalized_loss", "widest_line", "line_of_training", "free_bias_optimum"]
 
 
 def _normal(rng, *shape):
@@ -130,10 +130,10 @@ def _two(rng):
     return {"p": _normal(rng, features), "q": _normal(rng, features)}
 
 
-def _counted(p, q):
-    """Return the shortest (w, b) that has functional margins of 1 where the bias counts."""
-    z = torch.cat([torch.stack([p, -q]), p.new_tensor([[1.0], [-1.0]])], dim=1)
-    theta = torch.linalg.pinv(z) @ z.new_ones(2)
+def _counted(p, q, at_p=1.0, at_q=-1.0, ones=1.0):
+    """Return the shortest (w, b) that has these functional margins, where the bias counts."""
+    z = torch.cat([torch.stack([p, q]), ones * p.new_ones(2, 1)], dim=1)
+    theta = torch.linalg.pinv(z) @ z.new_tensor([at_p, at_q])
     return theta[:-1], theta[-1]
 
 
@@ -192,6 +192,80 @@ def widest_line(p, q):
     with w @ p + b = 1 and w @ q + b = -1."""
     w = 2 * (p - q) / (p - q).square().sum()
     return w, -w @ (p + q) / 2
+
+
+def _apart(rng):
+    """Return two points, in half of the cases such that one lies further out than it has to."""
+    while True:
+        points = _two(rng)
+        p = points["p"] = points["p"] + points["p"].sign()
+        if rng.integers(0, 2):
+            points["q"] = -float(rng.uniform(1.5, 4.0)) * p + points["q"] / 4
+            points = {"p": points["q"], "q": p} if rng.integers(0, 2) else points
+        if (points["p"] - points["q"]).norm() > 0.5:
+            return points
+
+
+def _alone(p, scale=1.0):
+    """Return the shortest (w, b) with a functional margin of 1 at p."""
+    square = p @ p + 1
+    return scale * p / square, scale / square
+
+
+def _turned_to(p, q):
+    return line_of_training.reference(p, q)
+
+
+@exercise(
+    cases=[
+        {"p": POINTS[0], "q": POINTS[1]},
+        {"p": POINTS[1], "q": torch.tensor([-3.0, -2.0], dtype=torch.float64)},
+    ],
+    draw=_apart,
+    wrong={
+        "Both margins are 1 in size here, always. A point may lie further out than it has to.": _counted,
+        "The bias does not count here: this is the bisector, which training leaves behind.": (
+            lambda p, q: _scaled(p, q, 2 / ((p - q) @ (p - q)))
+        ),
+        "p alone is held at 1. Where is q then?": lambda p, q: _alone(p),
+        "q alone is held at -1. Where is p then?": lambda p, q: _alone(q, -1.0),
+        "The direction is right. Its length is not: (w, b) has length 1 here, and a margin has to be 1.": (
+            lambda p, q: tuple(part / torch.hstack(_turned_to(p, q)).norm() for part in _turned_to(p, q))
+        ),
+        "The direction is right. Its length is not: w has length 1 here, and a margin has to be 1.": (
+            lambda p, q: tuple(part / _turned_to(p, q)[0].norm() for part in _turned_to(p, q))
+        ),
+        "This is where the first step goes, when both points pull alike. Later they do not.": (
+            lambda p, q: ((p - q) / 2, torch.tensor(0.0).double())
+        ),
+        "It points from p to q: w @ p + b has to be positive.": (
+            lambda p, q: tuple(-part for part in _turned_to(p, q))
+        ),
+        "This is a line through the origin: b is a weight, too.": lambda p, q: _counted(p, q, ones=0.0),
+        "p and q are on one side here: w @ q + b has to be -1 or less.": (
+            lambda p, q: _counted(p, q, at_q=1.0)
+        ),
+        "The margins are 1 and 0 here, which are labels: the other margin is -1.": (
+            lambda p, q: _counted(p, q, at_q=0.0)
+        ),
+        "w is right, b has the wrong sign.": lambda p, q: (_turned_to(p, q)[0], -_turned_to(p, q)[1]),
+    },
+    hints=[
+        "b is one more weight, of a feature that is 1. Which vector of all weights is the shortest?",
+        "With both margins 1 in size it is torch.linalg.pinv of the rows (p, 1) and (q, 1), times (1, -1).",
+        "p alone needs (p, 1) / (p @ p + 1), and q its like. If one of them suits both, take that.",
+    ],
+)
+def line_of_training(p, q):
+    """Return w and b, the shortest (w, b) with w @ p + b >= 1 and
+    w @ q + b <= -1: to their line training turns without decay."""
+    one = p.new_ones(1)
+    z = torch.stack([torch.cat([p, one]), torch.cat([-q, -one])])
+    both = torch.linalg.pinv(z) @ z.new_ones(2)
+    lines = [z[0] / (z[0] @ z[0]), z[1] / (z[1] @ z[1]), both]
+    kept = [theta for theta in lines if (z @ theta).min() > 1 - 1e-9]
+    shortest = min(kept, key=torch.Tensor.norm)
+    return shortest[:-1], shortest[-1]
 
 
 def _overlapping(rng):

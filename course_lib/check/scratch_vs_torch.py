@@ -4,7 +4,7 @@ import torch
 
 from course_lib._checking import exercise
 
-__all__ = ["parity_report", "mape", "checked_gradient", "ulps"]
+__all__ = ["parity_report", "mape", "checked_gradient", "ulps", "mended_run"]
 
 
 def _runs(rng):
@@ -252,3 +252,95 @@ def ulps(a, b):
     """Return how many steps of float32 lie between the entries of a and
     b, which are positive: 0 if they are equal, 1 if neighbors."""
     return (a.view(torch.int32) - b.view(torch.int32)).abs()
+
+
+def _gradients(rng):
+    n_steps, features = int(rng.integers(3, 9)), int(rng.integers(1, 5))
+    lr, momentum, dampening = rng.uniform(0.1, 0.9, size=3)
+    return {
+        "w": torch.from_numpy(rng.normal(size=features)),
+        "gradients": torch.from_numpy(rng.normal(size=(n_steps, features))),
+        "lr": float(lr),
+        "momentum": float(momentum),
+        "dampening": float(dampening),
+    }
+
+
+def _dampened(w, gradients, lr, momentum, dampening):
+    velocity = torch.zeros_like(w)
+    for gradient in gradients:
+        velocity = momentum * velocity + (1 - dampening) * gradient
+        w = w - lr * velocity
+    return w
+
+
+def _by_torch(w, gradients, lr, momentum, dampening, skipped=0, **how):
+    parameter = torch.nn.Parameter(w.clone())
+    optimizer = torch.optim.SGD([parameter], lr=lr, momentum=momentum, dampening=dampening, **how)
+    for gradient in gradients[skipped:]:
+        parameter.grad = gradient.clone()
+        optimizer.step()
+    return parameter.detach()
+
+
+@exercise(
+    cases=[
+        {
+            "w": torch.tensor([1.0, -2.0]).double(),
+            "gradients": torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]).double(),
+            "lr": 0.1,
+            "momentum": 0.9,
+            "dampening": 0.5,
+        }
+    ],
+    draw=_gradients,
+    given=_dampened,
+    wrong={
+        "The first gradient is dampened still. torch takes it whole.": _dampened,
+        "The dampening is gone. torch dampens each gradient but the first.": (
+            lambda w, g, lr, mu, tau: _dampened(w, g, lr, mu, 0.0)
+        ),
+        "Now the first gradient is lost. It is the first velocity.": (
+            lambda w, g, lr, mu, tau: _by_torch(w, g, lr, mu, tau, skipped=1)
+        ),
+        "The first gradient moves the weights, and the velocity forgets it.": (
+            lambda w, g, lr, mu, tau: _dampened(w - lr * g[0], g[1:], lr, mu, tau)
+        ),
+        "The first gradient is in the velocity twice: whole, and dampened once more.": (
+            lambda w, g, lr, mu, tau: _by_torch(w, torch.cat([(mu + 1 - tau) * g[:1], g[1:]]), lr, mu, tau)
+        ),
+        "The second gradient is not dampened, either. Only the first is taken whole.": (
+            lambda w, g, lr, mu, tau: _by_torch(w, torch.cat([g[:1], g[1:2] / (1 - tau), g[2:]]), lr, mu, tau)
+        ),
+        "Momentum and dampening have changed places.": lambda w, g, lr, mu, tau: _by_torch(w, g, lr, tau, mu),
+        "Dampening takes 1 - dampening off here; it has to leave that.": (
+            lambda w, g, lr, mu, tau: _by_torch(w, g, lr, mu, 1 - tau)
+        ),
+        "This is an average: 1 - momentum in the place of 1 - dampening.": (
+            lambda w, g, lr, mu, tau: _by_torch(w, g, lr, mu, mu)
+        ),
+        "All is multiplied by 1 - dampening, the velocity before, too.": (
+            lambda w, g, lr, mu, tau: _by_torch(w, g, lr, mu * (1 - tau), tau)
+        ),
+        "The weights move by the velocity of the step before. Renew it first.": (
+            lambda w, g, lr, mu, tau: _by_torch(w, g[:-1], lr, mu, tau)
+        ),
+        "The sign has changed: the weights climb.": (
+            lambda w, g, lr, mu, tau: _by_torch(w, g, lr, mu, tau, maximize=True)
+        ),
+    },
+    hints=[
+        "Run it beside torch.optim.SGD and compare after each step. Which is the first that differs?",
+        "The very first. By what does torch multiply the first gradient? Its documentation has an `if`.",
+        "By 1: the first velocity is the gradient itself. Only later ones are dampened.",
+    ],
+)
+def mended_run(w, gradients, lr, momentum, dampening):
+    """Return w after a step of SGD for each row of gradients,
+    as torch's SGD would do it. Mend the bug."""
+    velocity = torch.zeros_like(w)
+    for step, gradient in enumerate(gradients):
+        fresh = gradient if step == 0 else (1 - dampening) * gradient
+        velocity = momentum * velocity + fresh
+        w = w - lr * velocity
+    return w

@@ -4,7 +4,14 @@ import torch
 
 from course_lib._checking import exercise
 
-__all__ = ["sgdw_step", "sgdw_momentum_step", "proximal_step", "adam_first_step", "mended_step"]
+__all__ = [
+    "sgdw_step",
+    "sgdw_momentum_step",
+    "proximal_step",
+    "adam_first_step",
+    "mended_step",
+    "decay_at_rest",
+]
 
 
 def _tensor(*values):
@@ -316,3 +323,47 @@ def mended_step(w, gradient, lr, weight_decay):
     if weight_decay != 0:
         step = step + weight_decay * w
     return w - lr * step
+
+
+@exercise(
+    cases=[{"lr": 0.1, "weight_decay": 0.01}, {"lr": 0.5, "weight_decay": 0.5}],
+    draw=lambda rng: {"lr": float(rng.uniform(0.05, 0.6)), "weight_decay": float(rng.uniform(0.02, 0.4))},
+    wrong={
+        "This is right where weights shrink before the step. Here what the step has added shrinks, too.": (
+            lambda lr, decay: decay / lr
+        ),
+        "It is handed on unchanged. torch multiplies it by lr, the package does not.": lambda lr, decay: (
+            decay
+        ),
+        "It is multiplied by lr, where it has to be divided.": lambda lr, decay: lr * decay,
+        "lr stands above, where it has to stand below.": lambda lr, decay: lr * decay / (1 - decay),
+        "1 - weight_decay stands above, where it has to stand below.": (
+            lambda lr, decay: decay * (1 - decay) / lr
+        ),
+        "It is divided by 1 + weight_decay. The package multiplies by 1 - weight_decay.": (
+            lambda lr, decay: decay / (lr * (1 + decay))
+        ),
+        "The package's factor is 1 - weight_decay. There is no lr in it.": (
+            lambda lr, decay: decay / (lr * (1 - lr * decay))
+        ),
+        "Brackets are missing: all of 1 - weight_decay is multiplied by lr.": (
+            lambda lr, decay: decay / (lr - decay + 1e-9)
+        ),
+        "It is not divided by lr.": lambda lr, decay: decay / (1 - decay),
+        "Twice too much: the gradient of torch's penalty is weight_decay * w, without a 2.": (
+            lambda lr, decay: 2 * decay / (lr * (1 - decay))
+        ),
+        "A logarithm is right for steps without end. At rest a single one has to change nothing.": (
+            lambda lr, decay: -torch.log1p(torch.tensor(-decay).double()).item() / lr
+        ),
+    },
+    hints=[
+        "At rest a step changes nothing: w is (w - lr * gradient) * (1 - weight_decay).",
+        "Solve it for the gradient: it is a multiple of w.",
+        "torch's SGD rests where the gradient is minus its weight_decay times w. Compare the two.",
+    ],
+)
+def decay_at_rest(lr, weight_decay):
+    """Return torch's weight_decay for SGD that rests where a package does
+    that multiplies w by 1 - weight_decay after each step of SGD."""
+    return weight_decay / (lr * (1 - weight_decay))

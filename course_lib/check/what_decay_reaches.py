@@ -1,11 +1,13 @@
 """The exercises of *What does decay reach in your model?*"""
 
+import copy
+
 import torch
 from torch import nn
 
 from course_lib._checking import DifferentError, exercise
 
-__all__ = ["decay_for_half", "decay_of_checkpoint", "groups_with_traps", "fading_rows"]
+__all__ = ["decay_for_half", "decay_of_checkpoint", "groups_with_traps", "fading_rows", "reached"]
 
 
 @exercise(
@@ -314,3 +316,146 @@ def fading_rows(tokens, n_words, lr, weight_decay):
     AdamW leaves, if nn.Embedding (not sparse) looks up these tokens."""
     left = 1 - lr * weight_decay
     return torch.full((n_words,), left, dtype=torch.float64)
+
+
+class Partly(nn.Module):
+    """A small model of which a loss uses a part, and of which a part is frozen."""
+
+    def __init__(self, width, n_words, rng):
+        super().__init__()
+        self.words = nn.Embedding(n_words, width)
+        self.norm = nn.LayerNorm(width)
+        self.unused = nn.Linear(width, width)
+        self.frozen = nn.Linear(width, width).requires_grad_(False)
+        self.head = nn.Linear(width, 2)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.copy_(torch.from_numpy(rng.normal(size=parameter.shape)))
+
+    def forward(self, tokens):
+        return self.head(self.frozen(self.norm(self.words(tokens))))
+
+
+def _training(rng):
+    width, n_words = int(rng.integers(2, 5)), int(rng.integers(3, 7))
+    model = Partly(width, n_words, rng).double()
+    tokens = torch.from_numpy(rng.integers(0, n_words, size=2))
+    lr, decay, other = (float(number) for number in rng.uniform(0.1, 0.6, size=3))
+    kind = [torch.optim.AdamW, torch.optim.SGD][rng.integers(0, 2)]
+    other *= int(rng.integers(0, 2))
+
+    def make(model):
+        matrices = [p for p in model.parameters() if p.ndim == 2]
+        vectors = [p for p in model.parameters() if p.ndim != 2]
+        groups = [
+            {"params": matrices, "weight_decay": decay},
+            {"params": vectors, "weight_decay": other},
+        ]
+        return kind(groups, lr=lr)
+
+    return {"model": model, "loss": lambda model: model(tokens).square().mean(), "make": make}
+
+
+def _parts(result, model, loss, make):
+    if not isinstance(result, dict):
+        raise DifferentError("Return a dict: of each parameter, by its name, the part that is taken off.")
+    names = [name for name, _ in model.named_parameters()]
+    if missing := [name for name in names if name not in result]:
+        raise DifferentError(f"{missing[0]} is not in the dict: what is not reached loses a part of 0.")
+    return {name: result[name] for name in names}
+
+
+def _lost(before, after):
+    return 1 - after.norm() / before.norm()
+
+
+def _stepped(gradients, part=_lost, n_steps=1):
+    """Return the function that makes steps with these gradients, and looks at what came of each parameter."""
+
+    def answer(model, loss, make):
+        before, model = dict(model.named_parameters()), copy.deepcopy(model)
+        optimizer = make(model)
+        gradients(model, loss)
+        for _ in range(n_steps):
+            optimizer.step()
+        return {name: part(before[name], p).item() for name, p in model.named_parameters()}
+
+    return answer
+
+
+def _nothing(model, loss):
+    (0 * loss(model)).backward()
+
+
+def _zeros(model, loss, frozen=False):
+    for parameter in model.parameters():
+        if frozen or parameter.requires_grad:
+            parameter.grad = torch.zeros_like(parameter)
+
+
+def _of_groups(value):
+    """Return the function that reads off an optimizer's groups what it promises."""
+
+    def answer(model, loss, make):
+        groups = make(model).param_groups
+        promised = {p: value(group) for group in groups for p in group["params"]}
+        return {name: promised[p] for name, p in model.named_parameters()}
+
+    return answer
+
+
+@exercise(
+    cases=[],
+    draw=_training,
+    view=_parts,
+    wrong={
+        "What the loss does not use has no gradient: None, and the optimizer passes by. You gave it zero.": (
+            _stepped(_zeros)
+        ),
+        "All lose lr * weight_decay of their group here. What is frozen or unused has no gradient: None.": (
+            _stepped(lambda model, loss: _zeros(model, loss, frozen=True))
+        ),
+        "The gradient is in it, too. Multiply the loss by 0: what still moves, decay has moved.": (
+            _stepped(lambda model, loss: loss(model).backward())
+        ),
+        "This is what is left. Return the part that is taken off.": (
+            _stepped(_nothing, lambda before, after: after.norm() / before.norm())
+        ),
+        "This says which are reached. Return the part that each loses.": (
+            _stepped(_nothing, lambda before, after: (before != after).any().double())
+        ),
+        "No parameter has a gradient, so none is reached: a backward pass is missing.": (
+            _stepped(lambda model, loss: None)
+        ),
+        "This is the weight_decay of each group, reached or not. Make a step, and look.": (
+            _of_groups(lambda group: group["weight_decay"])
+        ),
+        "This is how far each has moved. Divide it by its length.": (
+            _stepped(_nothing, lambda before, after: (after - before).norm())
+        ),
+        "This is what two steps take off, or what the square loses: make one, and take the length.": (
+            _stepped(_nothing, n_steps=2)
+        ),
+        "It is negative: what is lost is before minus after.": (
+            _stepped(_nothing, lambda before, after: -_lost(before, after))
+        ),
+        "Divided by what is left. Divide by what was there before.": (
+            _stepped(_nothing, lambda before, after: before.norm() / after.norm() - 1)
+        ),
+    },
+    hints=[
+        "Where the gradient is zero, only the decay moves. How do you make it zero, and leave None alone?",
+        "(0 * loss(model)).backward() does. Keep what the parameters were, and make one step.",
+        "Work on copy.deepcopy(model). Each loses 1 - after.norm() / before.norm().",
+    ],
+)
+def reached(model, loss, make):
+    """Return, by its name, which part of each parameter decay takes off in
+    a step of the optimizer make(model), trained by loss(model)."""
+    before, model = dict(model.named_parameters()), copy.deepcopy(model)
+    optimizer = make(model)
+    (0 * loss(model)).backward()
+    optimizer.step()
+    named = model.named_parameters()
+    left = {name: p.norm() / before[name].norm() for name, p in named}
+    return {name: 1 - part.item() for name, part in left.items()}

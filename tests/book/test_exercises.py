@@ -38,13 +38,31 @@ def test_cells_are_those_that_are_declared(path):
 
 
 @each_chapter
-def test_a_chapter_has_three_exercises_or_more_and_an_open_one(path):
+def test_a_chapter_has_five_exercises_or_more_and_an_open_one(path):
     found = stubs(path)
-    assert len(found) >= 3
+    assert len(found) >= 5
+    assert {name for _, name, _ in found} == set(exercises.declared(path.stem))
     numbers = [int(EXERCISE.match(above.source)[1]) for above, _, _ in found]
     assert numbers == list(range(1, len(found) + 1))
     text = "\n".join(source for _, source in notebooks.markdown(notebooks.read(path)))
     assert f"**{len(found) + 1}. A report** (open-ended)." in text
+
+
+@each_chapter
+def test_they_go_from_easy_to_hard(path):
+    grades = [EXERCISE.fullmatch(above.source)[4] for above, _, _ in stubs(path)]
+    assert grades == sorted(grades, key=["easy", "medium", "hard"].index)
+    assert len(set(grades)) == 3 or path.stem == "lambda_and_batch_size"
+
+
+@each_chapter
+def test_the_way_to_hints_is_said_before_the_first(path):
+    cells = notebooks.read(path).cells
+    (place,) = (n for n, cell in enumerate(cells) if cell.source.startswith("## Exercises"))
+    assert f"`hint.{stubs(path)[0][1]}()`" in cells[place].source
+    space = {}
+    exec(cells[place + 1].source, space)
+    assert getattr(space["hint"], stubs(path)[0][1])().number >= 1
 
 
 @each_chapter

@@ -12,6 +12,7 @@ from course_lib import _calling, check
 from course_lib._calling import TooLongError, call, within
 from course_lib._checking import EXERCISES, Verdict
 from tests.right_answers import RIGHT
+from tools.build import exercises
 
 NAMES = sorted(RIGHT)
 STYLES = [(name, style) for name in NAMES for style in RIGHT[name]]
@@ -58,6 +59,8 @@ def test_a_wrong_answer_with_a_name_gets_it(name, sentence):
 
 def changed(result, change):
     """Return a result with all its numbers changed."""
+    if isinstance(result, dict):
+        return {name: change(value) for name, value in result.items()}
     if isinstance(result, tuple | list) and not (result and isinstance(result[0], dict)):
         return type(result)(changed(part, change) for part in result)
     if isinstance(result, list):
@@ -216,7 +219,7 @@ def test_ten_wrong_answers_or_more_are_known_of_each():
 def test_instances_are_of_several_sizes_and_always_the_same(name):
     exercise = getattr(check, name)
     drawn = [list(exercise.instances(20)) for _ in range(2)]
-    assert repr(drawn[0]) == repr(drawn[1]) or name in ("checked_gradient", "groups_with_traps")
+    assert repr(drawn[0]) == repr(drawn[1]) or name in ("checked_gradient", "groups_with_traps", "reached")
     sizes = {
         repr([np.shape(part) for part in each.values() if isinstance(part, torch.Tensor)])
         for each in drawn[0]
@@ -289,6 +292,14 @@ def test_an_untouched_stub_fails_nothing(name):
         exec(f"def answer({names}):\n    {body}", space)
         assert exercise(space["answer"]).status == "not attempted yet", body
     assert exercise(...).status == exercise(None).status == "not attempted yet"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if getattr(check, name).given])
+def test_a_stub_with_a_bug_is_not_an_attempt_in_a_notebook(name):
+    """Where torch is imported in another cell, its functions are called by other operations."""
+    space = {"torch": torch}
+    exec(exercises.stub(getattr(check, name)).rpartition("\n\n\n")[0], space)
+    assert getattr(check, name)(space[name]).status == "not attempted yet"
 
 
 def test_a_bug_that_is_given_is_not_an_attempt():
