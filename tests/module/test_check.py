@@ -222,6 +222,7 @@ def test_instances_are_of_several_sizes_and_always_the_same(name):
     assert repr(drawn[0]) == repr(drawn[1]) or name in ("checked_gradient", "groups_with_traps", "reached")
     sizes = {
         repr([np.shape(part) for part in each.values() if isinstance(part, torch.Tensor)])
+        + repr([part for part in each.values() if isinstance(part, torch.nn.Module)])
         for each in drawn[0]
     }
     numbers = {repr([part for part in each.values() if isinstance(part, int | float)]) for each in drawn[0]}
