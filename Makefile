@@ -21,7 +21,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 check_python = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 book" % sys.version_info[:2])'
 stage = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup book check test lowest mutants audit links epub pdf serve notebooks format bench sweep rosetta zoo weight home lock clean
+.PHONY: help setup book check test lowest mutants audit links epub pdf handout serve notebooks format bench sweep rosetta zoo weight home lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F '|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -103,6 +103,10 @@ epub: book ## make an EPUB of the built pages, for readers of books
 pdf: $(READY) ## print the whole book as one PDF; needs Chromium
 	$(call stage,pdf: the whole book as one page and then on paper)
 	@$(ONE_THREAD) $(BIN)/python -m tools.build.pdf
+
+handout: book ## print two handouts of each chapter, one with the answers; needs Chromium
+	$(call stage,handout: what each chapter asks, without its answers and with them)
+	@$(BIN)/python -m tools.build.handout
 
 serve: book ## build, serve on this machine (PORT=8000 or the next), and build again when a source changes
 	@$(BIN)/python -m tools.build.serve $(PORT)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.browsing import SITE, Visit
 from tools import ROOT
-from tools.build import notebooks, pdf
+from tools.build import handout, notebooks, pdf
 
 pytestmark = pytest.mark.site
 
@@ -76,3 +76,38 @@ def test_a_printed_page_has_its_structure_an_outline_and_a_language(browser, tmp
     for part in (b"/StructTreeRoot", b"/Outlines", b"/Lang (en", b"/Title", b"/Subtype /Link"):
         assert part in found
     assert len(re.findall(rb"/Type /Page\b", found)) > 3
+
+
+NAMES = [path.stem for path in notebooks.chapters()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_handout_asks_all_that_the_chapter_asks_and_tells_only_teachers(name):
+    cells = notebooks.read(ROOT / "book" / f"{name}.ipynb").cells
+    source = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    texts = [
+        handout.handout(name, answers=answers).select_one("article").get_text() for answers in (False, True)
+    ]
+    students, teachers = (" ".join(text.split()) for text in texts)
+    asked = re.findall(r"^> \*\*((?:Predict|Quiz) \d+\.)\*\*|^\*\*(\d\. [^*]+)\*\* \(", source, re.MULTILINE)
+    assert len(asked) > 4
+    for question, exercise in asked:
+        assert students.count(question or exercise) == 1
+        assert teachers.count(question or exercise) == 1
+    for told in re.findall(r"<summary>(Answers? to .*|Hints)</summary>", source):
+        assert told not in students
+        assert told in teachers
+    for reply in (" Right. ", " No. ", "solution", "Hints", "not attempted yet", "Show code"):
+        assert reply not in students
+    solutions = ROOT / "book" / "solutions" / f"{name}.ipynb"
+    solved = solutions.read_text(encoding="utf-8").count("assert check.") if solutions.exists() else 0
+    assert teachers.count("assert check.") == solved
+
+
+def test_a_handout_leads_nowhere_on_this_machine_and_leaves_no_page_behind(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(handout, "FOLDER", tmp_path)
+    found = handout.print_handout(browser, CHAPTERS[1].removeprefix("book/"), answers=True).read_bytes()
+    assert found.startswith(b"%PDF")
+    assert b"file:" not in found
+    assert len(re.findall(rb"/Type /Page\b", found)) > 2
+    assert not (SITE / "book" / "handout.html").exists()

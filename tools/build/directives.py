@@ -1,7 +1,8 @@
-"""What pages draw: the ledger of claims, the Rosetta stone, the idle optimizers, the zoo, a sweep, a lab."""
+"""What pages draw: the ledger of claims, records of what was measured, a lab, what a teacher plans with."""
 
 import ast
 import json
+import re
 from dataclasses import replace
 
 from docutils import nodes
@@ -10,7 +11,7 @@ from docutils.statemachine import StringList
 from sphinx.util.nodes import nested_parse_with_titles
 
 from tools import ROOT
-from tools.build import notebooks, zoo
+from tools.build import notebooks, teaching, zoo
 from tools.verify import claims
 
 
@@ -164,6 +165,23 @@ class Zoo(Directive):
             for table in found:
                 table["classes"].append("searchable")
         return found
+
+
+class Teaching(Directive):
+    """What a teacher plans with: the overview of all chapters, or the chapter that the argument names."""
+
+    required_arguments = 1
+
+    def run(self):
+        return drawn(self, teaching.lines(self.arguments[0]))
+
+
+def setting(name, rawtext, text, lineno, inliner, options=None, content=None):
+    """A link to a lab's setting, which an address keeps: `words <chapter#lab?weight_decay=0.2>`."""
+    words, page, fragment = re.fullmatch(r"(.+) <(\w+)#(.+)>", text).groups()
+    env = inliner.document.settings.env
+    place = env.app.builder.get_relative_uri(env.docname, f"book/{page}")
+    return [nodes.reference(rawtext, words, refuri=f"{place}#{fragment}", internal=True)], []
 
 
 class Options(dict):

@@ -6,7 +6,8 @@
 - `{claims}` draws the ledger of claims.
 - `{rosetta}` and `{idle-optimizers}` draw what `make rosetta` measured.
 - `{zoo}` draws a part of what `make zoo` measured.
-- `{lab}` shows a lab on a page of Markdown.
+- `{lab}` shows a lab on a page of Markdown, and {setting} links to one of its settings.
+- `{teaching}` draws what a teacher plans with, counted in the chapters.
 - Formulas are MathML in the page, and no script sets them; pages are painted before scripts run.
 - Every chapter's page says how to run it and offers a notebook with course_lib inside.
 - Every page has a description and every table a name; there is a page for addresses without one.
@@ -43,6 +44,8 @@ def setup(app):
     app.add_directive("zoo", directives.Zoo)
     app.add_directive("lab", directives.Lab)
     app.add_directive("large-sweep", directives.LargeSweep)
+    app.add_directive("teaching", directives.Teaching)
+    app.add_role("setting", directives.setting)
     app.add_html_math_renderer("mathml", (formulas.inline, None), (formulas.displayed, None))
     app.set_translator("html", pages.Translator)
     app.connect("env-before-read-docs", executing.execute_missing)

@@ -1,0 +1,116 @@
+"""Print two handouts of each chapter: what it asks, for students, and the same with answers, for teachers.
+
+python -m tools.build.handout [CHAPTER ...]
+
+They are made of the built pages: how the chapter opens, its predictions, its quiz and its exercises. On paper
+`print.js` puts the answers that are left in the page at its end.
+"""
+
+import re
+import sys
+
+from bs4 import BeautifulSoup
+
+from tools import ROOT
+from tools.build import notebooks
+from tools.build.pdf import printed
+from tools.chromium import chromium, path_of_chromium
+
+BOOK = ROOT / "_build" / "html" / "book"
+FOLDER = ROOT / "_build" / "handout"
+ANSWER = re.compile(r"\s*Answers? to (prediction|quiz) \d+")
+ONLY_ON_SCREEN = ".run-this-chapter, details.hide, .headerlink, .cell_output:has(.check), h2 .section-number"
+
+
+def parsed(page):
+    return BeautifulSoup((BOOK / f"{page}.html").read_text(encoding="utf-8"), "html.parser")
+
+
+def body(page):
+    """Return the elements of a page's text, of which sections are the last."""
+    return page.select_one("article > section").find_all(recursive=False)
+
+
+def handout(chapter, *, answers):
+    """Return the page of a chapter as it is handed out."""
+    page = parsed(chapter)
+    text = page.select_one("article > section")
+    folds = [fold for fold in text.find_all("details") if ANSWER.match(fold.summary.get_text())]
+    asked = [quote for quote in text.find_all("blockquote") if quote.get_text().strip().startswith("Predict")]
+    kept = [element for element in body(page) if element.name != "section"]
+    settled = sorted((fold for fold in folds if not fold.find_parent(id="quiz")), key=number)
+    kept += [heading(page, "Predict first"), *asked, *settled]
+    kept += [section for name in ("quiz", "exercises") if (section := text.find(id=name))]
+    if answers and (BOOK / "solutions" / f"{chapter}.html").exists():
+        solutions = body(parsed(f"solutions/{chapter}"))[1:]
+        kept += [heading(page, "Solutions"), *(each for each in solutions if each.name == "section")]
+    text.clear()
+    text.extend(kept)
+    for element in text.select(ONLY_ON_SCREEN):
+        element.decompose()
+    for fold in text.find_all("details"):
+        fold["open"] = ""
+        if not answers:
+            fold.decompose()
+    unlinked(text)
+    alone(text)
+    text.h1["style"] = "display: block; margin-top: 0"
+    text.h1.append(" (with answers)" * answers)
+    return page
+
+
+def alone(text):
+    """Remove what stands beside a text in its page but scripts: empty pages would be printed for it."""
+    for element in [text, *text.parents]:
+        if element.name == "body":
+            break
+        for other in [*element.find_previous_siblings(), *element.find_next_siblings()]:
+            if other.name != "script":
+                other.decompose()
+
+
+def number(fold):
+    return int(re.search(r"\d+", fold.summary.get_text())[0])
+
+
+def heading(page, words):
+    made = page.new_tag("h2")
+    made.string = words
+    return made
+
+
+def unlinked(text):
+    """Leave the words of links within the book, which is not on the paper; of those to solutions nothing."""
+    for link in text.find_all("a"):
+        if link.get_text() == "solution":
+            link.previous_sibling.replace_with(link.previous_sibling.removesuffix("; "))
+            link.decompose()
+        elif not link.get("href", "").startswith("http"):
+            link.unwrap()
+
+
+def print_handout(browser, chapter, *, answers):
+    """Print one handout; return its path."""
+    pdf = FOLDER / f"{chapter}{'-answers' * answers}.pdf"
+    page = BOOK / "handout.html"  # beside the chapter, since it uses the same files
+    page.write_text(str(handout(chapter, answers=answers)), encoding="utf-8")
+    try:
+        printed(browser, page, pdf)
+    finally:
+        page.unlink()
+    return pdf
+
+
+def main(names):
+    if path_of_chromium() is None:
+        sys.exit("make handout needs Chromium or Chrome on the PATH")
+    FOLDER.mkdir(exist_ok=True)
+    with chromium() as browser:
+        for chapter in names or [path.stem for path in notebooks.chapters()]:
+            for answers in (False, True):
+                print_handout(browser, chapter, answers=answers)
+    print(f"Printed. Open {FOLDER}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,183 @@
+"""What the page for teachers says of each chapter: counted in the chapter itself, so that it cannot drift."""
+
+import re
+from dataclasses import dataclass
+
+from tools import ROOT
+from tools.build import notebooks
+from tools.verify import claims
+
+HEAD = re.compile(r"^\*(\d+) minutes\. You need:? (.+)\*$", re.MULTILINE)
+COMMENT = re.compile(r"<!--.*?-->")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+QUESTION = re.compile(r"^> \*\*Predict (\d+)\.\*\*", re.MULTILINE)
+ANSWER = re.compile(r"<summary>Answer to prediction (\d+)</summary>")
+QUIZ = re.compile(r"^> \*\*Quiz \d+\.\*\*", re.MULTILINE)
+EXERCISE = re.compile(
+    r"^\*\*\d\. ([^*]+)\*\* \((?:(\d+) minutes, (\w+); \[solution\]\((.+?)\)|open-ended)\)", re.M
+)
+LAB = re.compile(r"^labs\.\w+\(", re.MULTILINE)
+LEVELS = ("easy", "medium", "hard")
+IN_CLASS = {"prediction": 5, "quiz": 3, "lab": 10}  # minutes to plan with: nobody has measured them
+
+WEEK = (
+    ("why_decay", "perceptron_boundary"),
+    ("lambda_and_batch_size", "scratch_vs_torch"),
+    ("sgd_sgdw_l1",),
+    ("loss_landscapes",),
+    ("what_decay_reaches", "how_much"),
+)
+
+
+@dataclass(frozen=True)
+class Exercise:
+    title: str
+    minutes: int = 0
+    level: str = "open-ended"
+    solution: str = ""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter as a teacher plans with it. `settled` says where each prediction is."""
+
+    name: str
+    title: str
+    minutes: int
+    needs: str
+    settled: tuple[str, ...]
+    n_quizzes: int
+    has_lab: bool
+    exercises: tuple[Exercise, ...]
+    claims: tuple[claims.Claim, ...]
+
+    def of_level(self, *levels):
+        return [exercise for exercise in self.exercises if exercise.level in levels]
+
+    @property
+    def in_class(self):
+        """Minutes for the predictions, the quiz, the lab and the easy exercises."""
+        asked = IN_CLASS["prediction"] * len(self.settled) + IN_CLASS["quiz"] * self.n_quizzes
+        easy = sum(exercise.minutes for exercise in self.of_level("easy"))
+        return asked + IN_CLASS["lab"] * self.has_lab + easy
+
+    @property
+    def at_home(self):
+        """Minutes to read the chapter and to do the other exercises, but for the open-ended ones."""
+        return self.minutes + sum(exercise.minutes for exercise in self.of_level("medium", "hard"))
+
+
+def chapters(root=ROOT):
+    """Return what is found in each chapter."""
+    return [chapter(path) for path in notebooks.chapters(root)]
+
+
+def chapter(path):
+    notebook = notebooks.read(path)
+    text = "\n\n".join(source for _, source in notebooks.markdown(notebook))
+    code = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    minutes, needs = HEAD.search(text).groups()
+    return Chapter(
+        path.stem,
+        notebooks.title(notebook),
+        int(minutes),
+        needs.rstrip("."),
+        tuple(settled(text)),
+        len(QUIZ.findall(text)),
+        bool(LAB.search(code)),
+        tuple(exercise(match) for match in EXERCISE.finditer(text)),
+        tuple(claims.claims(notebook)),
+    )
+
+
+def exercise(match):
+    title, minutes, level, solution = match.groups()
+    return Exercise(title, int(minutes), level, solution) if minutes else Exercise(title)
+
+
+def settled(text):
+    """Yield each prediction with the section that answers it, in the order of the answers."""
+    asked = {match[1]: section_at(text, match.start()) for match in QUESTION.finditer(text)}
+    for match in ANSWER.finditer(text):
+        section = section_at(text, match.start())
+        place = "in" if section == asked[match[1]] else "before"
+        yield f"prediction {match[1]} {place} *{section}*"
+
+
+def section_at(text, place):
+    """Return the heading under which a place of a text stands."""
+    return COMMENT.sub("", HEADING.findall(text[:place])[-1])
+
+
+def overview(found):
+    """Return the table of all chapters."""
+    yield "| chapter | in class | at home | predictions | quiz | exercises | claims | often heard |"
+    yield "| --- " * 8 + "|"
+    for each in found:
+        heard = sum(claim.heard is not None for claim in each.claims)
+        counts = len(each.settled), each.n_quizzes, len(each.exercises), len(each.claims), heard
+        cells = f"{each.in_class} min", f"{each.at_home} min", *map(str, counts)
+        yield f"| {{doc}}`{each.name}` | " + " | ".join(cells) + " |"
+    yield ""
+    asked, quiz, lab = (IN_CLASS[what] for what in ("prediction", "quiz", "lab"))
+    yield (
+        f"*In class* is a budget: {asked} minutes for a prediction (ask, let them commit, settle it), {quiz} "
+        f"for a question of the quiz, {lab} for the lab where there is one, and the easy exercises. "
+        "*At home* is to read the chapter and to do the medium and hard exercises, not the open-ended one."
+    )
+
+
+def week(found):
+    """Return the table of five sessions."""
+    of = {each.name: each for each in found}
+    yield "| session | chapters | in class | at home, after it |"
+    yield "| --- " * 4 + "|"
+    for number, planned in enumerate(WEEK, 1):
+        names = [name for name in planned if name in of]  # a fork may leave chapters out
+        links = ", ".join(f"{{doc}}`{name}`" for name in names)
+        in_class, at_home = (
+            sum(getattr(of[name], place) for name in names) for place in ("in_class", "at_home")
+        )
+        yield f"| {number} | {links} | {in_class} min | {at_home} min |"
+
+
+def facts(each):
+    """Return what a chapter takes, asks and refutes."""
+    yield f"*Takes for granted*: {each.needs}."
+    yield f"*Time*: {each.in_class} minutes in class, {each.at_home} at home."
+    yield ""
+    yield "*Stop and ask*, where the chapter settles it:"
+    yield ""
+    yield from (f"- {prediction}" for prediction in each.settled)
+    if each.exercises:
+        yield ""
+        yield "*Exercises*:"
+        yield ""
+        for level in (*LEVELS, "open-ended"):
+            if of_level := each.of_level(level):
+                yield f"- {level}: {', '.join(map(linked, of_level))}"
+    yield ""
+    yield "*What is often heard, and the claim that refutes it*:"
+    yield ""
+    for claim in each.claims:
+        if claim.heard:
+            yield f"- “{claim.heard}” [{claim.id}](#{claim.id})"
+
+
+PARTS = {"overview": overview, "week": week}
+
+
+def linked(exercise):
+    """Return an exercise as a link to its solution, with its minutes."""
+    if not exercise.minutes:
+        return exercise.title
+    return f"[{exercise.title}]({exercise.solution}) ({exercise.minutes} minutes)"
+
+
+def lines(part):
+    """Return a part of the page as lines of Markdown: the overview, the week, or a chapter."""
+    found = chapters()
+    if part in PARTS:
+        return [*PARTS[part](found)]
+    (each,) = (one for one in found if one.name == part)
+    return [*facts(each)]
