@@ -85,10 +85,9 @@ NAMES = [path.stem for path in notebooks.chapters()]
 def test_a_handout_asks_all_that_the_chapter_asks_and_tells_only_teachers(name):
     cells = notebooks.read(ROOT / "book" / f"{name}.ipynb").cells
     source = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    texts = [
-        handout.handout(name, answers=answers).select_one("article").get_text() for answers in (False, True)
-    ]
-    students, teachers = (" ".join(text.split()) for text in texts)
+    pages = [handout.handout(name, answers=answers).select_one("article") for answers in (False, True)]
+    students, teachers = (" ".join(page.get_text().split()) for page in pages)
+    assert pages[0].select("#exercises .cell_output") == []
     asked = re.findall(r"^> \*\*((?:Predict|Quiz) \d+\.)\*\*|^\*\*(\d\. [^*]+)\*\* \(", source, re.MULTILINE)
     assert len(asked) > 4
     for question, exercise in asked:

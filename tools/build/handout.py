@@ -20,6 +20,7 @@ BOOK = ROOT / "_build" / "html" / "book"
 FOLDER = ROOT / "_build" / "handout"
 ANSWER = re.compile(r"\s*Answers? to (prediction|quiz) \d+")
 ONLY_ON_SCREEN = ".run-this-chapter, details.hide, .headerlink, .cell_output:has(.check), h2 .section-number"
+ANSWERS = "details, #exercises .cell_output"
 
 
 def parsed(page):
@@ -46,12 +47,10 @@ def handout(chapter, *, answers):
         kept += [heading(page, "Solutions"), *(each for each in solutions if each.name == "section")]
     text.clear()
     text.extend(kept)
-    for element in text.select(ONLY_ON_SCREEN):
+    for element in text.select(ONLY_ON_SCREEN if answers else f"{ONLY_ON_SCREEN}, {ANSWERS}"):
         element.decompose()
     for fold in text.find_all("details"):
         fold["open"] = ""
-        if not answers:
-            fold.decompose()
     unlinked(text)
     alone(text)
     text.h1["style"] = "display: block; margin-top: 0"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tools import ROOT
 from tools.build import notebooks
-from tools.verify import claims
+from tools.verify import claims, prose
 
 HEAD = re.compile(r"^\*(\d+) minutes\. You need:? (.+)\*$", re.MULTILINE)
 COMMENT = re.compile(r"<!--.*?-->")
@@ -16,8 +16,9 @@ QUIZ = re.compile(r"^> \*\*Quiz \d+\.\*\*", re.MULTILINE)
 EXERCISE = re.compile(
     r"^\*\*\d\. ([^*]+)\*\* \((?:(\d+) minutes, (\w+); \[solution\]\((.+?)\)|open-ended)\)", re.M
 )
+LISTED = re.compile(r"^(\d)\. \*(?:(\w+) minutes|Open-ended)\.\*", re.MULTILINE)  # without a level
 LAB = re.compile(r"^labs\.\w+\(", re.MULTILINE)
-LEVELS = ("easy", "medium", "hard")
+LEVELS = ("easy", "medium", "hard", "no level given", "open-ended")
 IN_CLASS = {"prediction": 5, "quiz": 3, "lab": 10}  # minutes to plan with: nobody has measured them
 
 WEEK = (
@@ -64,7 +65,7 @@ class Chapter:
     @property
     def at_home(self):
         """Minutes to read the chapter and to do the other exercises, but for the open-ended ones."""
-        return self.minutes + sum(exercise.minutes for exercise in self.of_level("medium", "hard"))
+        return self.minutes + sum(exercise.minutes for exercise in self.exercises if exercise.level != "easy")
 
 
 def chapters(root=ROOT):
@@ -85,7 +86,7 @@ def chapter(path):
         tuple(settled(text)),
         len(QUIZ.findall(text)),
         bool(LAB.search(code)),
-        tuple(exercise(match) for match in EXERCISE.finditer(text)),
+        (*map(exercise, EXERCISE.finditer(text)), *(listed(path, match) for match in LISTED.finditer(text))),
         tuple(claims.claims(notebook)),
     )
 
@@ -93,6 +94,14 @@ def chapter(path):
 def exercise(match):
     title, minutes, level, solution = match.groups()
     return Exercise(title, int(minutes), level, solution) if minutes else Exercise(title)
+
+
+def listed(path, match):
+    number, minutes = match.groups()
+    if minutes is None:
+        return Exercise(f"exercise {number}")
+    place = f"{path.stem}.ipynb#exercises"
+    return Exercise(f"exercise {number}", prose.CARDINALS[minutes.lower()], "no level given", place)
 
 
 def settled(text):
@@ -123,7 +132,7 @@ def overview(found):
     yield (
         f"*In class* is a budget: {asked} minutes for a prediction (ask, let them commit, settle it), {quiz} "
         f"for a question of the quiz, {lab} for the lab where there is one, and the easy exercises. "
-        "*At home* is to read the chapter and to do the medium and hard exercises, not the open-ended one."
+        "*At home* is to read the chapter and to do the others, but for the open-ended one."
     )
 
 
@@ -153,7 +162,7 @@ def facts(each):
         yield ""
         yield "*Exercises*:"
         yield ""
-        for level in (*LEVELS, "open-ended"):
+        for level in LEVELS:
             if of_level := each.of_level(level):
                 yield f"- {level}: {', '.join(map(linked, of_level))}"
     yield ""
