@@ -104,7 +104,7 @@ pdf: $(READY) ## print the whole book as one PDF; needs Chromium
 	$(call stage,pdf: the whole book as one page and then on paper)
 	@$(ONE_THREAD) $(BIN)/python -m tools.build.pdf
 
-handout: book ## print two handouts of each chapter, one with the answers; needs Chromium
+handout: book ## make two handouts of each chapter, one with the answers, on paper and as notebooks; needs Chromium
 	$(call stage,handout: what each chapter asks, without its answers and with them)
 	@$(BIN)/python -m tools.build.handout
 

@@ -103,6 +103,30 @@ def test_a_handout_asks_all_that_the_chapter_asks_and_tells_only_teachers(name):
     assert teachers.count("assert check.") == solved
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_to_hand_out_asks_the_same_and_tells_only_teachers(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(handout, "FOLDER", tmp_path)
+    handout.write_notebooks(name)
+    places = [tmp_path / who / f"{name}.ipynb" for who in ("students", "teachers")]
+    students, teachers = (notebooks.read(place) for place in places)
+    assert [cell.source for cell in teachers.cells if cell.cell_type == "code"] == [
+        cell.source for cell in students.cells if cell.cell_type == "code"
+    ]
+    source, told = (
+        "\n\n".join(text for _, text in notebooks.markdown(each)) for each in (students, teachers)
+    )
+    assert len(re.findall(r"<summary>Answers? to ", told)) > 4
+    questions = re.compile(r"^> \*\*(?:Predict|Quiz) \d+\.|^\*\*\d\. [^*]+\*\* \([^;)]*", re.MULTILINE)
+    assert questions.findall(source) == questions.findall(told)
+    for reply in ("Answer to", "Answers to", "**(a)** Right", "[solution]"):
+        assert reply not in source
+    assert source.count("<details>") == source.count("</details>")
+    solved = tmp_path / "teachers" / "solutions" / f"{name}.ipynb"
+    assert solved.exists() == (ROOT / "book" / "solutions" / f"{name}.ipynb").exists()
+    assert not (tmp_path / "students" / "solutions").exists()
+    assert "SOURCES = {" in notebooks.first_code_cell(students).source
+
+
 def test_a_handout_leads_nowhere_on_this_machine_and_leaves_no_page_behind(browser, tmp_path, monkeypatch):
     monkeypatch.setattr(handout, "FOLDER", tmp_path)
     found = handout.print_handout(browser, CHAPTERS[1].removeprefix("book/"), answers=True).read_bytes()

@@ -1,14 +1,17 @@
-"""Print two handouts of each chapter: what it asks, for students, and the same with answers, for teachers.
+"""Make two handouts of each chapter, for students and, with answers, for teachers: on paper and as notebooks.
 
 python -m tools.build.handout [CHAPTER ...]
 
-They are made of the built pages: how the chapter opens, its predictions, its quiz and its exercises. On paper
-`print.js` puts the answers that are left in the page at its end.
+On paper they are made of the built pages: how the chapter opens, its predictions, its quiz and its exercises.
+`print.js` puts the answers that are left in the page at its end. The notebooks are the whole chapter, with
+course_lib inside; teachers get the solutions beside them.
 """
 
 import re
+import shutil
 import sys
 
+import nbformat
 from bs4 import BeautifulSoup
 
 from tools import ROOT
@@ -16,11 +19,15 @@ from tools.build import notebooks
 from tools.build.pdf import printed
 from tools.chromium import chromium, path_of_chromium
 
-BOOK = ROOT / "_build" / "html" / "book"
+SITE = ROOT / "_build" / "html"
+BOOK = SITE / "book"
 FOLDER = ROOT / "_build" / "handout"
 ANSWER = re.compile(r"\s*Answers? to (prediction|quiz) \d+")
 ONLY_ON_SCREEN = ".run-this-chapter, details.hide, .headerlink, .cell_output:has(.check), h2 .section-number"
 ANSWERS = "details, #exercises .cell_output"
+TOLD = re.compile(
+    r"<details>\n<summary>Answers? to (?:(?!</details>).)*</details>\n*|; \[solution\]\([^)]*\)", re.DOTALL
+)
 
 
 def parsed(page):
@@ -88,9 +95,27 @@ def unlinked(text):
             link.unwrap()
 
 
+def place(name, *, answers):
+    """Return where a file is handed out from."""
+    path = FOLDER / ("teachers" if answers else "students") / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_notebooks(chapter):
+    """Write a chapter that carries what it uses of course_lib, and for teachers its solutions, too."""
+    for packed in (SITE / "colab").glob(f"**/{chapter}.ipynb"):
+        shutil.copy(packed, place(packed.relative_to(SITE / "colab"), answers=True))
+    notebook = notebooks.read(SITE / "colab" / f"{chapter}.ipynb")
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = TOLD.sub("", cell.source)
+    nbformat.write(notebook, place(f"{chapter}.ipynb", answers=False))
+
+
 def print_handout(browser, chapter, *, answers):
     """Print one handout; return its path."""
-    pdf = FOLDER / f"{chapter}{'-answers' * answers}.pdf"
+    pdf = place(f"{chapter}.pdf", answers=answers)
     page = BOOK / "handout.html"  # beside the chapter, since it uses the same files
     page.write_text(str(handout(chapter, answers=answers)), encoding="utf-8")
     try:
@@ -103,12 +128,12 @@ def print_handout(browser, chapter, *, answers):
 def main(names):
     if path_of_chromium() is None:
         sys.exit("make handout needs Chromium or Chrome on the PATH")
-    FOLDER.mkdir(exist_ok=True)
     with chromium() as browser:
         for chapter in names or [path.stem for path in notebooks.chapters()]:
+            write_notebooks(chapter)
             for answers in (False, True):
                 print_handout(browser, chapter, answers=answers)
-    print(f"Printed. Open {FOLDER}")
+    print(f"Made. Open {FOLDER}")
 
 
 if __name__ == "__main__":
