@@ -1,5 +1,6 @@
 """`make test` itself: what it has to notice, what it collects, and which files of tests there are."""
 
+import json
 import os
 import re
 import runpy
@@ -7,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from itertools import accumulate
 from types import ModuleType
@@ -80,11 +82,15 @@ FAULTS = {
 BY_WORKERS = {"a branch never taken", "an output of the last notebook", "a page that fails"}
 
 
+# What mypy found out about Python itself, which it would find out anew for each book in miniature.
+MYPY_CACHE = tempfile.TemporaryDirectory()
+
+
 def make(folder, *arguments, workers="1"):
     """Run make as a newcomer's shell would; 0 workers are none beside pytest itself."""
     inherited = ("PYTEST_", "MAKE", "MFLAGS", "COV_", "COVERAGE_", "PYTHONPATH")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(inherited)}
-    environment |= {"PYTEST_XDIST_AUTO_NUM_WORKERS": workers}
+    environment |= {"PYTEST_XDIST_AUTO_NUM_WORKERS": workers, "MYPY_CACHE_DIR": MYPY_CACHE.name}
     return subprocess.run(["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
 
 
@@ -148,20 +154,36 @@ def commands(root, *arguments):
     return [shlex.split(command) for command in found]
 
 
-def collected(root, stage):
-    """Return the tests that a stage selects, and how many it leaves out."""
-    command = [sys.executable, *stage[1:], "--collect-only", "--quiet", "--no-cov", "-n0", "--assert=plain"]
+COLLECT = """
+import json, sys, pytest
+for stage in json.loads(sys.argv[1]):
+    if status := pytest.main(stage):
+        sys.exit(status)
+    print("the next stage", flush=True)
+"""
+
+
+def collected(root, *stages):
+    """Return for each stage the tests that it selects, and how many it leaves out.
+
+    One process collects for all of them: what they import takes longer than to look for tests in it.
+    """
+    told = ["--collect-only", "--quiet", "--no-cov", "-n0", "--assert=plain"]
+    stages = [[*stage[stage.index("pytest") + 1 :], *told] for stage in stages]
+    command = [sys.executable, "-c", COLLECT, json.dumps(stages)]
     run = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
-    left_out = re.search(r"(\d+) deselected", run.stdout)
-    return {line for line in run.stdout.splitlines() if "::" in line}, int(left_out[1]) if left_out else 0
+    *said, _ = run.stdout.split("the next stage\n")
+    left_out = [re.search(r"(\d+) deselected", text) for text in said]
+    selected = [{line for line in text.splitlines() if "::" in line} for text in said]
+    return zip(selected, (int(found[1]) if found else 0 for found in left_out), strict=True)
 
 
 def test_every_test_is_run_by_a_stage_of_make_test(root):
     """What one of its two stages leaves out, and no more, the other one takes."""
     units, books, site = (command for command in commands(root, "test") if "pytest" in command)
     assert "--nbval" in books
-    (in_units, left_out), (in_site, _) = collected(root, units), collected(root, site)
+    (in_units, left_out), (in_site, _) = collected(root, units, site)
     assert not in_units & in_site
     assert len(in_site) == left_out
     run = {test.partition("::")[0] for test in in_units | in_site}
