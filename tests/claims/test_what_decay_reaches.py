@@ -2,7 +2,7 @@
 
 import os
 import socket
-from functools import partial
+from functools import cache, partial
 from math import exp, sqrt
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -188,6 +188,7 @@ def test_decay_sets_the_angle_of_a_step():
     assert ((turns() / expected - 1).abs() < 0.02).all()
 
 
+@cache
 def samples():
     """Ten orders of the digits, whose images have length 1."""
     digits = load_digits()
