@@ -176,8 +176,9 @@ def test_small_form_of_the_boundary_lab_tells_a_part_of_what_the_lab_tells():
 def test_front_page_says_of_the_small_form_what_it_tells(root):
     text = re.sub(r"<!--.*?-->", "", (root / "book" / "intro.md").read_text(encoding="utf-8"))
     (said,) = re.findall(r"Drag the steps from 10 to a million:.*?\. *Then.*?\.\n", text, re.DOTALL)
-    settings = [{"n_steps": 10**6}, {"n_steps": 10**6, "weight_decay": 0.1}]
-    told = [script("boundary").facts(labs.boundary(small=True, **setting)) for setting in settings]
+    lab = labs.boundary(small=True)
+    settings = [lab.settings | {"n_steps": 10**6, "weight_decay": decay} for decay in (0.0, 0.1)]
+    told = [script("boundary").facts(labs.Lab("boundary", setting, lab.data)) for setting in settings]
     angles = [each["angle"] for each in told]
     assert re.findall(r"[\N{MINUS SIGN}\d.]+°", said) == [
         angles[0],
