@@ -14,37 +14,8 @@
   const QUESTION = /^(Predict|Quiz) (\d+)\.?$/;
   const ANSWER = /^(Answer to prediction|Answers to quiz) (\d+)/;
   const OPTION = /^\s*\(([a-z])\)\s*/;
-  const page = location.pathname.split("/book/").pop();
-  const key = `predictions ${page}`;
-
-  /** Return what was chosen, by question; whatever else may stand there is no letter. */
-  function load() {
-    try {
-      const kept = Object.entries(JSON.parse(localStorage.getItem(key)) ?? {});
-      return Object.fromEntries(kept.filter(([, letter]) => /^[a-z]$/.test(letter)));
-    } catch {
-      return {};
-    }
-  }
-
-  function keep(key, value) {
-    try {
-      localStorage.setItem(key, JSON.stringify(value));
-    } catch {
-      // Nothing can be kept here: the choices last as long as the page.
-    }
-  }
-
-  function save(chosen) {
-    keep(key, chosen);
-    document.dispatchEvent(new Event("answered"));
-  }
-
-  function element(name, attributes = {}, ...children) {
-    const made = Object.assign(document.createElement(name), attributes);
-    made.append(...children);
-    return made;
-  }
+  const { element } = reader;
+  const save = (chosen) => reader.keep("predictions", chosen);
 
   /** Turn a block quote into a group of radio buttons; return its kind and number, and its options by letter. */
   function question(quote) {
@@ -123,10 +94,10 @@
   }
 
   function start() {
-    const chosen = load();
+    const chosen = reader.done("predictions");
     const told = answers();
     const asked = [...document.querySelectorAll("article blockquote")].map(question).filter(Boolean);
-    if (asked.length) keep(`asked ${page}`, asked.length);
+    if (asked.length) reader.keep("asked", asked.length);
     quiz(asked, chosen);
     const settled = asked.filter(({ kind, number }) => kind === "Predict" && told[number]);
     if (!settled.length) return;
@@ -168,6 +139,5 @@
     show();
   }
 
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
-  else start();
+  reader.whenRead(start);
 })();

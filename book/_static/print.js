@@ -4,12 +4,7 @@
 (() => {
   const ANSWER = /^Answers? to (prediction|quiz) \d+/;
   const CHAPTER = "article > section, .toctree-wrapper > section";
-
-  function element(name, attributes = {}, ...children) {
-    const made = Object.assign(document.createElement(name), attributes);
-    made.append(...children);
-    return made;
-  }
+  const { element } = reader;
 
   /** Return a style sheet that writes the title of each chapter above its pages. */
   function titles() {

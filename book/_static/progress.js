@@ -1,16 +1,9 @@
-// What a reader has answered, on this machine alone: beside each chapter in the table of contents, and on the front
-// page, where it can be saved as a file and forgotten. ask.js keeps the answers, and how many questions a page has.
+// What a reader has answered and solved, on this machine alone: beside each chapter in the table of contents, and on the
+// front page, where it can be saved as a file and forgotten. ask.js and solved.js keep it, and how much a page has of it.
 
 (() => {
-  const KINDS = ["predictions", "asked"];
-
-  function stored(kind, page) {
-    try {
-      return JSON.parse(localStorage.getItem(`${kind} ${page}`));
-    } catch {
-      return null;
-    }
-  }
+  const { element } = reader;
+  const KINDS = Object.entries(reader.DONE).flatMap(([kind, { counted }]) => [kind, counted]);
 
   function kept() {
     try {
@@ -20,38 +13,36 @@
     }
   }
 
-  /** Return how many questions of a page are answered, of how many; nothing for a page that was not opened. */
+  /** Return how many questions and exercises of a page are done, of how many; nothing for one that was not opened. */
   function progress(page) {
-    const asked = stored("asked", page);
-    if (!Number.isInteger(asked) || asked < 1) return null;
-    const letters = Object.values(stored("predictions", page) ?? {}).filter((each) => /^[a-z]$/.test(each));
-    const answered = Math.min(asked, letters.length);
-    return { answered, asked };
-  }
-
-  function element(name, attributes = {}, ...children) {
-    const made = Object.assign(document.createElement(name), attributes);
-    made.append(...children);
+    const made = { done: 0, of: 0 };
+    for (const [kind, { counted }] of Object.entries(reader.DONE)) {
+      const of = reader.kept(counted, page);
+      if (!Number.isInteger(of) || of < 1) continue;
+      made.done += Math.min(of, Object.keys(reader.done(kind, page)).length);
+      made.of += of;
+    }
     return made;
   }
 
+  const told = ({ done, of }) => `: ${done} of ${of} questions and exercises done`;
   const pageOf = (link) => new URL(link.href, location.href).pathname.split("/book/").pop();
 
   function inContents() {
     for (const link of document.querySelectorAll("nav.bd-links a.reference.internal")) {
       link.querySelector(".progress-made")?.remove();
       const made = progress(pageOf(link));
-      if (!made?.answered) continue;
-      const mark = element("span", { className: "progress-made" }, ` ${made.answered}/${made.asked}`);
-      mark.setAttribute("aria-label", `: ${made.answered} of ${made.asked} questions answered`);
+      if (!made.done) continue;
+      const mark = element("span", { className: "progress-made" }, ` ${made.done}/${made.of}`);
+      mark.setAttribute("aria-label", told(made));
       mark.setAttribute("role", "img");
       link.append(mark);
     }
   }
 
   function save() {
-    const told = Object.fromEntries(kept().map((key) => [key, stored(...key.split(" "))]));
-    const file = new Blob([`${JSON.stringify(told, null, 1)}\n`], { type: "application/json" });
+    const all = Object.fromEntries(kept().map((key) => [key, reader.kept(...key.split(" "))]));
+    const file = new Blob([`${JSON.stringify(all, null, 1)}\n`], { type: "application/json" });
     const link = element("a", { href: URL.createObjectURL(file), download: "my-progress.json" });
     link.click();
     URL.revokeObjectURL(link.href);
@@ -64,10 +55,10 @@
     const list = element("ul");
     for (const link of links) {
       const made = progress(pageOf(link));
-      if (!made?.answered) continue;
+      if (!made.done) continue;
       const title = link.cloneNode(true);
       title.querySelector(".progress-made")?.remove();
-      list.append(element("li", {}, title, `: ${made.answered} of ${made.asked} questions answered`));
+      list.append(element("li", {}, title, told(made)));
     }
     place.replaceChildren();
     if (!list.children.length) return;
@@ -79,7 +70,7 @@
       button.addEventListener("click", action);
       return button;
     });
-    const told = element(
+    const where = element(
       "p",
       {},
       "It is kept on this machine, and nowhere else. ",
@@ -87,7 +78,7 @@
       " ",
       buttons[1],
     );
-    place.append(element("h2", {}, "Your progress"), list, told);
+    place.append(element("h2", {}, "Your progress"), list, where);
   }
 
   function forget() {
@@ -101,6 +92,5 @@
   }
 
   document.addEventListener("answered", show);
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", show);
-  else show();
+  reader.whenRead(show);
 })();

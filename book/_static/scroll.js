@@ -12,6 +12,5 @@
     for (const box of document.querySelectorAll(".formula")) boxes.observe(box);
   }
 
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
-  else start();
+  reader.whenRead(start);
 })();

@@ -415,30 +415,62 @@ def test_progress_is_shown_saved_and_forgotten(browser, address):
         for page in CHAPTERS[:2]:
             tab = visit.open(f"{page}.html")
             asked = tab.locator("fieldset.question").count()
+            exercises = tab.locator(".solved").count()
+            total = asked + exercises
             tab.locator('input[name="prediction-1"]').first.check()
             tab.locator('input[name="quiz-1"]').first.check()
             mark = tab.locator("nav.bd-links .current > .progress-made")
-            assert mark.text_content() == f" 2/{asked}"
-            assert mark.get_attribute("aria-label") == f": 2 of {asked} questions answered"
+            assert mark.text_content() == f" 2/{total}"
+            assert mark.get_attribute("aria-label") == f": 2 of {total} questions and exercises done"
+        tab.locator(".solved input").first.check()
+        assert mark.text_content() == f" 3/{total}"
 
         tab = visit.open("book/intro.html")
         assert tab.locator("nav.bd-links .progress-made").count() == 2
         lines = tab.locator("#your-progress li").all_inner_texts()
         assert len(lines) == 2
-        assert lines[1].endswith(f": 2 of {asked} questions answered")
+        assert lines[1].endswith(f": 3 of {total} questions and exercises done")
         with tab.expect_download() as saved:
             tab.get_by_role("button", name="Save it as a file").click()
         assert saved.value.suggested_filename == "my-progress.json"
         told = json.loads(Path(saved.value.path()).read_text(encoding="utf-8"))
-        assert len(told) == 4
-        assert told[f"asked {CHAPTERS[1].removeprefix('book/')}.html"] == asked
-        assert set(told[f"predictions {CHAPTERS[1].removeprefix('book/')}.html"]) == {"1", "quiz 1"}
+        kinds = {
+            key.split()[0]: value for key, value in told.items() if key.endswith(f"{Path(page).name}.html")
+        }
+        assert kinds.keys() == {"asked", "predictions", "exercises", "solved"}
+        assert (kinds["asked"], kinds["exercises"]) == (asked, exercises)
+        assert set(kinds["predictions"]) == {"1", "quiz 1"}
+        assert list(kinds["solved"].values()) == [True]
 
         tab.get_by_role("button", name="Forget it all").click()
         assert tab.locator("#your-progress").inner_text() == ""
         assert tab.locator("nav.bd-links .progress-made").count() == 0
         tab = visit.open(f"{CHAPTERS[1]}.html")
-        assert tab.locator("fieldset input:checked").count() == 0
+        assert tab.locator("fieldset input:checked, .solved input:checked").count() == 0
+        assert visit.errors == []
+
+
+@each_chapter
+def test_what_was_solved_is_ticked_by_keys_kept_and_taken_back(page, browser, address):
+    text = "\n".join(source for _, source in notebooks.markdown(notebooks.read(ROOT / f"{page}.ipynb")))
+    names = re.findall(r"^\*\*(\d+\. [^*]+)\*\* \(.*\[solution\]", text, re.MULTILINE)
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"{page}.html")
+        boxes = tab.get_by_role("checkbox", name="I solved it")
+        assert boxes.count() == len(names)
+        for number, name in enumerate(names):
+            box = tab.get_by_role("checkbox", name=f"I solved it: {name}", exact=True)
+            assert not box.is_checked()
+            assert "I solved it" in box.locator("xpath=..").inner_text()
+            if number % 2:
+                box.focus()
+                tab.keyboard.press("Space")
+        tab = visit.open(f"{page}.html")
+        assert [box.is_checked() for box in boxes.all()] == [bool(n % 2) for n in range(len(names))]
+        for box in boxes.all():
+            box.uncheck()
+        tab = visit.open(f"{page}.html")
+        assert tab.locator(".solved input:checked, .current > .progress-made").count() == 0
         assert visit.errors == []
 
 
@@ -452,14 +484,15 @@ def test_what_is_kept_may_be_anything(value, browser, address):
     page = CHAPTERS[1].removeprefix("book/")
     with Visit(browser, address) as visit:
         tab = visit.open("book/intro.html")
-        for kind in ("predictions", "asked"):
+        for kind in ("predictions", "asked", "solved", "exercises"):
             tab.evaluate("([key, value]) => localStorage.setItem(key, value)", [f"{kind} {page}.html", value])
         visit.open("book/intro.html")
         tab = visit.open(f"{CHAPTERS[1]}.html")
         tab.locator('input[name="quiz-1"]').first.check()
+        tab.locator(".solved input").first.check()
         mark = tab.locator("nav.bd-links .current > .progress-made").text_content()
-        answered, asked = map(int, mark.split("/"))
-        assert 1 <= answered <= asked == tab.locator("fieldset.question").count()
+        done, total = map(int, mark.split("/"))
+        assert 2 <= done <= total == tab.locator("fieldset.question, .solved").count()
         assert tab.locator("article img[src=x]").count() == 0
         assert visit.errors == []
 
@@ -468,7 +501,7 @@ def test_without_scripts_questions_and_answers_are_text(browser, address):
     context = browser.new_context(java_script_enabled=False)
     tab = context.new_page()
     tab.goto(f"{address}{CHAPTERS[1]}.html")
-    assert tab.locator("fieldset").count() == 0
+    assert tab.locator("fieldset, .solved").count() == 0
     assert tab.locator("blockquote", has_text="Predict 1.").locator("li").count() >= 2
     assert tab.locator("summary", has_text="Answer to prediction 1").count() == 1
     assert tab.locator("blockquote", has_text="Quiz 1.").locator("li").count() >= 3

@@ -42,7 +42,7 @@ REFERENCE = re.compile(
     r"|^\*\*\d\. [^*]+\*\* \((?:\d+ minutes|open-ended)",
     re.IGNORECASE | re.MULTILINE,
 )
-HINTS = re.compile(r"<summary>Hints</summary>.*?</details>", re.DOTALL)  # formulas, held against the answers
+HINTS = re.compile(r"<summary>Hints</summary>.*?</details>", re.DOTALL)  # formulas: readers alone check them
 ITEM_NUMBER = re.compile(r"^ *\d+\. ", re.MULTILINE)
 LIST_ITEM = re.compile(r"^(?:[-*]|\d+\.) ", re.MULTILINE)
 HIDDEN = "\0"
