@@ -22,6 +22,7 @@ QUIZ = re.compile(
     r"<details>\n<summary>Answers to quiz (\d+)</summary>\n\n((?:- .*\n)*)\n</details>",
     re.MULTILINE,
 )
+TO_DO = re.compile(r"^> \*\*Predict|^\*{1,2}Try it\.|^### Move it yourself", re.MULTILINE)
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 REPLY = re.compile(r"^- \*\*\(([a-z])\)\*\* (Right|No)\. \S", re.MULTILINE)
 CAPTION = re.compile(r"^\*\*Figure (\d+)\.(\d+)\.\*\*", re.MULTILINE)
@@ -115,6 +116,21 @@ def test_quiz_and_exercises_have_700_words_or_less(cells):
 def test_words_to_do_are_counted_apart():
     text = "# One\n\nto read\n\n## Quiz\n\n> a b\n\n<details>c</details>\n\n## Exercises\n\nd\n\n## More\n\ne"
     assert read_and_done([nbformat.v4.new_markdown_cell(text)]) == (5, 5)
+
+
+@each(path for path in PUZZLES if path.stem != "how_much")
+def test_there_is_something_to_do_every_1100_words(cells):
+    text = "\n\n".join(seen(cell) for cell in cells).partition("## What you can now claim")[0]
+    assert max(map(words, TO_DO.split(text))) <= 1100
+
+
+@each(CHAPTERS)
+def test_what_there_was_to_try_is_done_before_the_claims(cells):
+    """The cell asserts each outcome, and prints it."""
+    done = [cell for cell in cells if "asked to try" in cell.source]
+    assert len(done) <= 1
+    for cell in done:
+        assert cell.source.count("assert ") >= len(cell.outputs[0].text.splitlines()) / 2
 
 
 @each(CHAPTERS)
