@@ -420,6 +420,17 @@ def test_groups_that_are_none_are_told_why(answer, message):
     assert message in check.groups_with_traps(answer).says
 
 
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda model, loss, make: [0.1], "Return a dict: of each parameter, by its name"),
+        (lambda model, loss, make: {"words.weight": 0.1}, "norm.weight is not in the dict"),
+    ],
+)
+def test_parts_without_names_are_told_what_is_missing(answer, message):
+    assert message in check.reached(answer).says
+
+
 def test_a_call_that_ends_when_its_time_does_leaves_nothing_behind(monkeypatch):
     """Of many, some are stopped, and no stop arrives afterwards."""
     monkeypatch.setattr(_calling, "NUDGES", 0.005)
