@@ -65,9 +65,9 @@ class Networks(NamedTuple):
 
     def losses(self, X: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return the mean cross-entropy of each network, shape (n_networks,), for class indices y."""
-        logits = self.logits(X)
-        y = y.expand(logits.shape[:2])
-        return F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape).mean(dim=1)
+        logits = self.logits(X).transpose(1, 2)  # torch is quicker where the classes are not last
+        y = y.expand(len(logits), logits.shape[2])
+        return F.cross_entropy(logits, y, reduction="none").mean(dim=1)
 
 
 def train_networks(
@@ -164,16 +164,17 @@ def train_networks(
         "weight_decay": _setting("weight_decay", weight_decay, X) * _decayed(sizes, decay_bias).to(X),
         "seeds": torch.stack([_start(sizes, generator) for generator in generators]).to(X),
     }
-    X, y, lr, weight_decay, theta = _one_a_network(own)
+    _, y, lr, weight_decay, theta = _one_a_network(own)
     rule = coupled if optimizer in ("SGD", "Adam") else decoupled
     direction = _direction(optimizer, momentum, betas, eps)
 
-    rows, state, kept = torch.arange(len(theta), device=X.device)[:, None], None, []
+    rows, state, kept = own["X"].flatten(0, 1), None, []
+    first = torch.arange(0, len(rows), n_rows, device=X.device)[:, None]  # of each network's own, or of all
     batches = _batches(n_rows, batch_size, generators)
     for step in range(n_steps):
         batch = next(batches).to(X.device)
         theta.requires_grad_()
-        loss = Networks(theta, sizes).losses(X[rows, batch], y[rows, batch]).sum()
+        loss = Networks(theta, sizes).losses(F.embedding(first + batch, rows), y.gather(1, batch)).sum()
         (gradient,) = torch.autograd.grad(loss, theta)
         theta = theta.detach()
         now = lr * (1 + math.cos(math.pi * step / n_steps)) / 2 if schedule == "cosine" else lr
