@@ -6,10 +6,13 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold, cross_val_score
 from torch import nn
 
 from course_lib import check, groups, metrics, optimum
 from course_lib.conventions import convert
+from course_lib.sweeps import Row, Sweep
 
 
 def optimizer_step(make, w, gradient, n_steps=1):
@@ -455,6 +458,78 @@ def computed_reached(model, loss, make):
     return {name: 0.0 if p.grad is None else decays[p] for name, p in model.named_parameters()}
 
 
+def loop_one_standard_error(lambdas, losses):
+    n = len(losses)
+    means = [sum(column) / n for column in losses.T.tolist()]
+    best = means.index(min(means))
+    square = sum((loss - means[best]) ** 2 for loss in losses[:, best].tolist()) / (n - 1)
+    largest = 0.0
+    for lam, mean in zip(lambdas.tolist(), means, strict=True):
+        if mean <= means[best] + math.sqrt(square / n):
+            largest = max(largest, lam)
+    return largest
+
+
+def course_one_standard_error(lambdas, losses):
+    columns = zip(lambdas.tolist(), losses.T.tolist(), strict=True)
+    rows = [Row({"lam": lam}, k, {"loss": loss}, 0.0) for lam, runs in columns for k, loss in enumerate(runs)]
+    return Sweep(tuple(rows)).one_standard_error("loss", "lam")
+
+
+def numpy_one_standard_error(lambdas, losses):
+    means, error = losses.numpy().mean(axis=0), losses.numpy().std(axis=0, ddof=1) / len(losses) ** 0.5
+    return np.max(lambdas.numpy(), where=means - means.min() <= error[means.argmin()], initial=0)
+
+
+def stacked_folds(A, y, lambdas, n_folds):
+    """Least squares on rows with a bias column, and below them the root of the penalty."""
+    A, y, found = np.column_stack([A, np.ones(len(A))]), y.numpy(), []
+    penalized = np.diag([1.0] * (A.shape[1] - 1) + [0.0])
+    for lam in lambdas.tolist():
+        errors = []
+        for out in np.split(np.arange(len(A)), n_folds):
+            kept = np.delete(np.arange(len(A)), out)
+            rows = np.vstack([A[kept], math.sqrt(lam * len(kept) / 2) * penalized])
+            theta, *_ = np.linalg.lstsq(rows, np.append(y[kept], np.zeros(A.shape[1])))
+            errors.append(np.mean((A[out] @ theta - y[out]) ** 2))
+        found.append(sum(errors) / n_folds)
+    return found
+
+
+def ridge_folds(A, y, lambdas, n_folds):
+    alphas = lambdas.numpy() * len(y) * (1 - 1 / n_folds) / 2
+    how = {"cv": KFold(n_folds), "scoring": "neg_mean_squared_error"}
+    return -np.array([cross_val_score(Ridge(alpha=a), A, y, **how).mean() for a in alphas])
+
+
+def course_folds(A, y, lambdas, n_folds):
+    parts = list(KFold(n_folds).split(A))
+
+    def error(kept, out, lam):
+        model = optimum.least_squares_optimum(A[kept], y[kept, None], lam)
+        return F.mse_loss(model.output(A[out]).ravel(), y[out])
+
+    return torch.stack([sum(error(*part, lam.item()) for part in parts) / n_folds for lam in lambdas])
+
+
+def loop_stopping(curvature, lr, n_steps):
+    w = 0.0
+    for _ in range(n_steps):
+        w += lr * curvature * (1 - w)
+    return curvature * (1 - w) / w
+
+
+def torch_stopping(curvature, lr, n_steps):
+    """With torch's SGD on a parabola whose minimum is at 1."""
+    w = nn.Parameter(torch.zeros((), dtype=torch.float64))
+    optimizer = torch.optim.SGD([w], lr=lr)
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        (curvature / 2 * (w - 1).square()).backward()
+        optimizer.step()
+    return curvature / w - curvature
+
+
 RIGHT = {
     "signed_distances": {
         "loop": loop_distances,
@@ -608,5 +683,21 @@ RIGHT = {
         "torch": torch_fading,
     },
     "reached": {"loop": restored_reached, "vectorized": computed_reached, "torch": asked_reached},
+    "decay_for_epochs": {
+        "loop": lambda n, batch, lr, epochs: 1 / sum(lr * epochs for _ in range(0, n, batch)),
+        "vectorized": lambda n, batch, lr, epochs: 1 / np.prod([lr, epochs, np.ceil(n / batch)]),
+        "torch": lambda n, batch, lr, epochs: 1 / (lr * epochs * len(torch.arange(n).split(batch))),
+    },
+    "one_standard_error": {
+        "loop": loop_one_standard_error,
+        "vectorized": numpy_one_standard_error,
+        "torch": course_one_standard_error,
+    },
+    "losses_by_folds": {"loop": stacked_folds, "vectorized": ridge_folds, "torch": course_folds},
+    "decay_of_stopping": {
+        "loop": loop_stopping,
+        "vectorized": lambda s, lr, n: s / np.expm1(-n * np.log1p(-lr * s)),
+        "torch": torch_stopping,
+    },
 }
 assert set(RIGHT) == set(dir(check)) - {"hint"}

@@ -41,6 +41,7 @@ CHAPTERS = (
     "loss_landscapes",
     "scratch_vs_torch",
     "what_decay_reaches",
+    "how_much",
 )
 
 __all__ = ["hint"]
