@@ -481,6 +481,36 @@ def numpy_one_standard_error(lambdas, losses):
     return np.max(lambdas.numpy(), where=means - means.min() <= error[means.argmin()], initial=0)
 
 
+def loop_floor_width(lambdas, losses, cost):
+    medians = [sorted(column)[len(column) // 2] for column in losses.T.tolist()]
+    best = medians.index(min(medians))
+    ends = []
+    for way in (-1, 1):
+        at = best
+        while 0 <= at + way < len(medians) and medians[at + way] <= min(medians) * (1 + cost):
+            at += way
+        ends.append(math.log10(lambdas[at]))
+    return ends[1] - ends[0]
+
+
+def labeled_floor_width(lambdas, losses, cost):
+    """Number the stretches between walls, and keep that of the best."""
+    medians = np.median(losses.numpy(), axis=0)
+    walls = medians > (1 + cost) * medians.min()
+    stretch = np.where(walls, -1, np.cumsum(walls))
+    return np.ptp(np.log10(lambdas.numpy()[stretch == stretch[medians.argmin()]]))
+
+
+def torch_floor_width(lambdas, losses, cost):
+    """Every wall on the left bounds it from below, every wall on the right from above."""
+    medians = losses.median(dim=0).values
+    place, best = torch.arange(len(medians)), medians.argmin()
+    walls = place[medians > (1 + cost) * medians.min()]
+    first = F.pad(walls[walls < best], (1, 0), value=-1).max() + 1
+    last = F.pad(walls[walls > best], (1, 0), value=len(medians)).min() - 1
+    return lambdas[last].log10() - lambdas[first].log10()
+
+
 def stacked_folds(A, y, lambdas, n_folds):
     """Least squares on rows with a bias column, and below them the root of the penalty."""
     A, y, found = np.column_stack([A, np.ones(len(A))]), y.numpy(), []
@@ -693,6 +723,7 @@ RIGHT = {
         "vectorized": numpy_one_standard_error,
         "torch": course_one_standard_error,
     },
+    "floor_width": {"loop": loop_floor_width, "vectorized": labeled_floor_width, "torch": torch_floor_width},
     "losses_by_folds": {"loop": stacked_folds, "vectorized": ridge_folds, "torch": course_folds},
     "decay_of_stopping": {
         "loop": loop_stopping,

@@ -8,7 +8,9 @@ import torch
 
 from course_lib._checking import exercise
 
-__all__ = ["decay_for_epochs", "one_standard_error", "losses_by_folds", "decay_of_stopping"]
+__all__ = ["decay_for_epochs", "one_standard_error", "floor_width", "losses_by_folds", "decay_of_stopping"]
+
+MEDIAN = partial(torch.quantile, q=0.5)
 
 
 def _run(rng):
@@ -153,7 +155,7 @@ def _above(losses):
             ].max()
         ),
         "Medians are compared. A standard error belongs to a mean.": (
-            lambda lam, losses: lam[_within(lam, losses, center=partial(torch.quantile, q=0.5))].max()
+            lambda lam, losses: lam[_within(lam, losses, center=MEDIAN)].max()
         ),
         "This is the last good column. Look at the lambdas: they are in no order.": (
             lambda lam, losses: lam[_within(lam, losses).nonzero().max()]
@@ -186,6 +188,111 @@ def one_standard_error(lambdas, losses):
     best = means.argmin()
     error = losses[:, best].std() / len(losses) ** 0.5
     return lambdas[means <= means[best] + error].max()
+
+
+def _floor(rng):
+    """Return a valley with a floor, walls that are higher than it costs, and a place as low behind a wall."""
+    n_seeds, n, cost = int(rng.choice([3, 5, 7])), int(rng.integers(8, 12)), float(rng.uniform(0.03, 0.2))
+    first = int(rng.integers(2, 4))
+    last = int(rng.integers(first + 1, n - 3))
+    above = rng.uniform(1.2, 3, n)
+    above[first : last + 1] = rng.uniform(0.1, 0.8, last - first + 1)
+    above[rng.integers(first, last + 1)] = 0
+    above[rng.choice([0, n - 1])] = 0.5
+    noise = rng.exponential(cost, size=(n_seeds, n))
+    losses = rng.uniform(0.3, 2) * (1 + cost * above + noise - np.median(noise, axis=0))
+    return {
+        "lambdas": torch.from_numpy(10 ** np.cumsum(rng.uniform(0.2, 0.7, n)) * 1e-5),
+        "losses": torch.from_numpy(losses),
+        "cost": cost,
+    }
+
+
+def _ends(lambdas, losses, cost, *, middle=MEDIAN, share=True, beyond=0):
+    """Return the lambda at the left end of the floor, the best, and that at the right end."""
+    values = middle(losses, dim=0)
+    best = int(values.argmin())
+    low = values <= (values[best] * (1 + cost) if share else values[best] + cost)
+    left = best - int(low[:best].flip(0).cumprod(0).sum()) - beyond
+    right = best + int(low[best:].cumprod(0).sum()) - 1 + beyond
+    return lambdas[max(left, 0)], lambdas[best], lambdas[min(right, len(lambdas) - 1)]
+
+
+def _width(*arguments, **how):
+    left, _, right = _ends(*arguments, **how)
+    return (right / left).log10()
+
+
+def _cheap(lambdas, losses, cost):
+    values = losses.quantile(0.5, dim=0)
+    return lambdas[values <= values.min() * (1 + cost)]
+
+
+@exercise(
+    cases=[
+        {
+            "lambdas": torch.tensor([0.001, 0.01, 0.1, 0.2, 1.0, 10.0]).double(),
+            "losses": torch.tensor(
+                [
+                    [0.92, 1.0, 0.8, 0.9, 1.4, 0.85],
+                    [0.94, 1.1, 0.9, 0.96, 1.5, 0.98],
+                    [0.96, 1.2, 1.3, 1.0, 1.9, 1.3],
+                ]
+            ).double(),
+            "cost": 0.1,
+        }
+    ],
+    draw=_floor,
+    wrong={
+        "There is a wall between: lambdas behind it are low again, but they are not on this floor.": (
+            lambda *a: (_cheap(*a).max() / _cheap(*a).min()).log10()
+        ),
+        "Means are compared. One bad run moves a mean, and not the median that is asked for.": (
+            lambda *a: _width(*a, middle=torch.mean)
+        ),
+        "These are the best runs of each lambda. Take their medians.": lambda *a: _width(
+            *a, middle=torch.amin
+        ),
+        "These are the worst runs of each lambda. Take their medians.": lambda *a: _width(
+            *a, middle=torch.amax
+        ),
+        "The cost is a share of the lowest loss. Here it is added to it.": lambda *a: _width(*a, share=False),
+        "This is a natural logarithm. Powers of ten are counted by log10.": (
+            lambda *a: _width(*a) * math.log(10)
+        ),
+        "This is the factor between the ends. How many powers of ten is it?": lambda *a: 10 ** _width(*a),
+        "This is the difference of the ends. A grid of lambdas counts in factors.": (
+            lambda *a: _ends(*a)[2] - _ends(*a)[0]
+        ),
+        "This is the half on the right of the best lambda.": lambda *a: (_ends(*a)[2] / _ends(*a)[1]).log10(),
+        "This is the half on the left of the best lambda.": lambda *a: (_ends(*a)[1] / _ends(*a)[0]).log10(),
+        "It goes one lambda too far on both sides: those cost more already.": lambda *a: _width(*a, beyond=1),
+        "This is the whole grid.": lambda lam, losses, cost: (lam[-1] / lam[0]).log10(),
+        "This counts the lambdas on the floor. How far are the outer ones apart?": (
+            lambda lam, losses, cost: (
+                (lam >= _ends(lam, losses, cost)[0]) & (lam <= _ends(lam, losses, cost)[2])
+            ).sum()
+        ),
+        "This is the right end. Its distance from the left end is asked for.": lambda *a: _ends(*a)[2],
+    },
+    hints=[
+        "Start at the lowest median. How far can you walk to the left, and to the right?",
+        "Stop before the first lambda whose median is above (1 + cost) times the lowest.",
+        "The width is log10 of the last good lambda on the right over the last good one on the left.",
+    ],
+)
+def floor_width(lambdas, losses, cost):
+    """Return how many powers of ten the floor is wide: the neighbors of
+    the best lambda whose median loss is at most a share, cost, above the
+    lowest. A row is a run; lambdas increase from column to column."""
+    medians = losses.quantile(0.5, dim=0)
+    left = right = medians.argmin()
+    low = medians <= (1 + cost) * medians.min()
+    while left > 0 and low[left - 1]:
+        left = left - 1
+    while right < len(low) - 1 and low[right + 1]:
+        right = right + 1
+    return torch.log10(lambdas[right] / lambdas[left])
 
 
 def _table(rng):
