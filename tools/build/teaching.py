@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tools import ROOT
 from tools.build import notebooks
-from tools.verify import claims, prose
+from tools.verify import claims
 
 HEAD = re.compile(r"^\*(\d+) minutes\. You need:? (.+)\*$", re.MULTILINE)
 COMMENT = re.compile(r"<!--.*?-->")
@@ -16,9 +16,8 @@ QUIZ = re.compile(r"^> \*\*Quiz \d+\.\*\*", re.MULTILINE)
 EXERCISE = re.compile(
     r"^\*\*\d\. ([^*]+)\*\* \((?:(\d+) minutes, (\w+); \[solution\]\((.+?)\)|open-ended)\)", re.M
 )
-LISTED = re.compile(r"^(\d)\. \*(?:(\w+) minutes|Open-ended)\.\*", re.MULTILINE)  # without a level
 LAB = re.compile(r"^labs\.\w+\(", re.MULTILINE)
-LEVELS = ("easy", "medium", "hard", "no level given", "open-ended")
+LEVELS = ("easy", "medium", "hard", "open-ended")
 IN_CLASS = {"prediction": 5, "quiz": 3, "lab": 10}  # minutes to plan with: nobody has measured them
 
 WEEK = (
@@ -86,7 +85,7 @@ def chapter(path):
         tuple(settled(text)),
         len(QUIZ.findall(text)),
         bool(LAB.search(code)),
-        (*map(exercise, EXERCISE.finditer(text)), *(listed(path, match) for match in LISTED.finditer(text))),
+        tuple(map(exercise, EXERCISE.finditer(text))),
         tuple(claims.claims(notebook)),
     )
 
@@ -94,14 +93,6 @@ def chapter(path):
 def exercise(match):
     title, minutes, level, solution = match.groups()
     return Exercise(title, int(minutes), level, solution) if minutes else Exercise(title)
-
-
-def listed(path, match):
-    number, minutes = match.groups()
-    if minutes is None:
-        return Exercise(f"exercise {number}")
-    place = f"{path.stem}.ipynb#exercises"
-    return Exercise(f"exercise {number}", prose.CARDINALS[minutes.lower()], "no level given", place)
 
 
 def settled(text):
