@@ -209,18 +209,22 @@ class Script:
     """The functions of a lab and of what the labs share."""
 
     def __init__(self, name=None):
-        self.context = WORKER.submit(MiniRacer).result()
+        self.name, self.context = name, WORKER.submit(MiniRacer).result()
         self._eval(source("rules") + source("kit") + HARNESS)
         if name:
             self._eval(source(name))
 
-    def _eval(self, code):
-        return WORKER.submit(self.context.eval, code, timeout_sec=SECONDS).result()
+    def _eval(self, code, **limits):
+        return WORKER.submit(self.context.eval, code, timeout_sec=SECONDS, **limits).result()
+
+    def ask(self, code, **limits):
+        """Return the answer as text, which the tools compare."""
+        return self._eval(f"JSON.stringify({code})", **limits)
 
     def __call__(self, expression, **values):
         """Return the value of an expression of JavaScript in which these values have names."""
         names = "".join(f"const {name} = {json.dumps(value)};" for name, value in values.items())
-        return json.loads(self._eval(f"(() => {{ {names} return JSON.stringify({expression}); }})()"))
+        return json.loads(self.ask(f"(() => {{ {names} return {expression}; }})()"))
 
     def run(self, lab):
         """Return all that the work of a lab finds at its setting."""

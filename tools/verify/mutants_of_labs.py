@@ -3,6 +3,7 @@
     python -m tools.verify.mutants_of_labs [COUNT] [NAME ...]
 
 With a count, so many changes of each file are drawn. What draws is left out: a browser looks at it, not V8.
+A test is run once V8 answers it otherwise than before the change: until then it cannot fail.
 """
 
 import contextlib
@@ -13,14 +14,19 @@ import sys
 import tempfile
 from pathlib import Path
 from random import Random
+from time import perf_counter
 
 import pytest
+from py_mini_racer import JSEvalException
 
 from course_lib.labs import _lab
 from tests import javascript
 from tools import ROOT
 
 LEAST = 0.95
+SHARED = ("rules",)
+MEMORY = 10**9  # bytes that V8 may take
+HARMLESS = ROOT / "tools" / "verify" / "harmless_changes_of_labs.txt"
 SKIPPED = re.compile(r"//[^\n]*|/\*.*?\*/|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|=>", re.DOTALL)
 TOKEN = re.compile(
     r"===|!==|<=|>=|&&|\|\||\*\*|\?\?|[-+*/]=|(?<= )[-+*/<>](?= )|\bMath\.\w+|\b\d+(?:\.\d+)?\b"
@@ -34,56 +40,121 @@ OTHER = {
 
 
 def mutants(text):
-    """Yield (line, old, new, changed text) for every token that can be another."""
+    """Yield (changed text, its changed line, what was there before) for every token that can be another."""
     end = re.search(r"^define\(", text, re.MULTILINE)
     hidden = SKIPPED.sub(lambda match: "\0" * len(match[0]), text)
     for token in TOKEN.finditer(hidden, 0, end.start() if end else len(text)):
         old = token[0]
         new = str(float(old) + 1).removesuffix(".0") if old[0].isdigit() else OTHER.get(old)
         if new:
-            line = text.count("\n", 0, token.start()) + 1
-            yield line, old, new, text[: token.start()] + new + text[token.end() :]
+            changed = text[: token.start()] + new + text[token.end() :]
+            line = text.count("\n", 0, token.start())
+            yield changed, changed.splitlines()[line].strip(), f"{old} in line {line + 1}"
 
 
-def noticed(name):
-    """Return whether a test of a script fails; those of the rules are among the tests of what labs share."""
-    javascript.script.cache_clear()
-    _lab.text.cache_clear()
-    tests = ROOT / "tests" / "module" / "labs" / f"test_{'lab' if name == 'rules' else name}.py"
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        return pytest.main(["-x", "-q", "-p", "no:nbval", "-p", "no:cacheprovider", str(tests)]) != 0
+def harmless():
+    """Return the changes that are listed as such: what they make of a line, after the name of its file."""
+    lines = HARMLESS.read_text(encoding="utf-8").splitlines()
+    return {line for line in lines if line and not line.startswith(("#", " "))}
 
 
-def survivors(path, count):
-    """Yield, for each change of a script or for so many of them, what is printed of it if no test notices."""
-    original = path.read_text(encoding="utf-8")
-    if noticed(path.stem):
-        sys.exit(f"{path.stem}: a test fails as it is")
-    changes = list(mutants(original))
-    chosen = Random(0).sample(range(len(changes)), min(count, len(changes)))
-    for line, old, new, text in (changes[i] for i in sorted(chosen)):
-        path.write_text(text, encoding="utf-8")
-        where = original.splitlines()[line - 1].strip()
-        yield None if noticed(path.stem) else f"{path.name}:{line}: {old} -> {new}: {where}"
-    path.write_text(original, encoding="utf-8")
+class Mutants:
+    """A plugin of pytest: it runs the tests of a script as it is, and then with one change after another."""
+
+    def __init__(self, path, count):
+        self.path, self.count, self.failed = path, count, False
+        self.possible, self.noticed, self.unnoticed = set(), [], []  # each as the list of the harmless has it
+
+    def pytest_runtestloop(self, session):
+        original = self.path.read_text(encoding="utf-8")
+        tests = [test for _, *test in sorted(self.tests(session.items), key=lambda test: test[0])]
+        changes = [(text, f"{self.path.name}: {line}", was) for text, line, was in mutants(original)]
+        self.possible = {line for _, line, _ in changes}
+        for i in sorted(Random(0).sample(range(len(changes)), min(self.count, len(changes)))):
+            text, line, was = changes[i]
+            self.path.write_text(text, encoding="utf-8")
+            javascript.script.cache_clear()
+            found = self.noticed if any(self.notices(*test) for test in tests) else self.unnoticed
+            found.append((line, was))
+        self.path.write_text(original, encoding="utf-8")
+        return True
+
+    def tests(self, items):
+        """Yield each test that asks V8: how long it takes, itself, and what it asks and is answered."""
+        for item in items:
+            start = perf_counter()
+            with noting() as answers:
+                if not self.passes(item):
+                    sys.exit(f"{item.name} fails as it is")
+            if answers:
+                yield perf_counter() - start, item, answers
+
+    def notices(self, item, answers):
+        """Return whether a test fails now."""
+        try:
+            if all(asked(name, code) == answer for name, code, answer in answers):
+                return False
+        except JSEvalException:  # an error, or no end
+            return True
+        return not self.passes(item)
+
+    def passes(self, item):
+        self.failed = False
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+        return not self.failed
+
+    def pytest_runtest_logreport(self, report):
+        self.failed |= report.failed
+
+
+@contextlib.contextmanager
+def noting():
+    """Note what tests ask V8: of which script, the code, and the answer."""
+    answers, ask = [], javascript.Script.ask
+
+    def noted(script, code):
+        answers.append((script.name, code, ask(script, code)))
+        return answers[-1][-1]
+
+    javascript.Script.ask = noted
+    yield answers
+    javascript.Script.ask = ask
+
+
+def asked(name, code):
+    return javascript.script(name).ask(code, max_memory=MEMORY)
+
+
+def report(name, plugin):
+    """Print what became of the changes of a script; return the share that was noticed, 0 for a wrong list."""
+    known = {line for line in harmless() if line.startswith(f"{name}.js: ")}
+    survivors = [(line, was) for line, was in plugin.unnoticed if line not in known]
+    wrong = known - plugin.possible | known & {line for line, _ in plugin.noticed}
+    for line, was in survivors:
+        print(f"{line}\n  no test notices it; it was {was}")
+    for line in sorted(wrong):
+        print(f"{line}\n  is listed as harmless, but a test notices it, or it is no change")
+    seen, count = len(plugin.noticed), len(plugin.noticed) + len(survivors)
+    print(f"{name}.js: {seen} of {count} mutants were noticed: {seen / count:.1%}", end="; ")
+    print(f"{len(plugin.unnoticed) - len(survivors)} more change nothing that can be seen", flush=True)
+    return 0 if wrong else seen / count
 
 
 def main(*words):
-    names = [word for word in words if not word.isdecimal()] or ["rules", *javascript.PLACES]
+    names = [word for word in words if not word.isdecimal()] or [*SHARED, *javascript.PLACES]
     count = next((int(word) for word in words if word.isdecimal()), sys.maxsize)
-    folder = Path(shutil.copytree(_lab.FOLDER, tempfile.mkdtemp(), dirs_exist_ok=True))
-    _lab.FOLDER = javascript.FOLDER = folder
-    least = 1.0
+    _lab.FOLDER = javascript.FOLDER = Path(
+        shutil.copytree(_lab.FOLDER, tempfile.mkdtemp(), dirs_exist_ok=True)
+    )
+    shares = []
     for name in names:
-        found = []
-        for survivor in survivors(folder / f"{name}.js", count):
-            found.append(survivor is None)
-            if survivor:
-                print(survivor, flush=True)
-        share = sum(found) / len(found)
-        least = min(least, share)
-        print(f"{name}.js: {sum(found)} of {len(found)} mutants were noticed: {share:.1%}", flush=True)
-    return least < LEAST
+        plugin = Mutants(_lab.FOLDER / f"{name}.js", count)
+        tests = ROOT / "tests" / "module" / "labs" / f"test_{'lab' if name in SHARED else name}.py"
+        options = ["-q", "-s", "--tb=line", "-p", "no:nbval", "-p", "no:cacheprovider"]
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            pytest.main([*options, str(tests)], plugins=[plugin])
+        shares.append(report(name, plugin))
+    return min(shares) < LEAST
 
 
 if __name__ == "__main__":

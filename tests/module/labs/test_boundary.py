@@ -24,6 +24,14 @@ LINES = [
     {"weight_decay": 0.1, "penalty": "L1", "decay_bias": False},
     {"weight_decay": 1.0, "penalty": "L1"},  # which leaves no weights
 ]
+RESTS = [
+    {"weight_decay": 1.0, "penalty": "L1", "decay_bias": False},  # the weights rest, the bias does not
+    {"weight_decay": 0.05, "penalty": "L1", "X": [[2, 2.5], [2, 0.5]]},  # one weight rests
+    {"weight_decay": 0.05, "penalty": "L1", "X": [[2.5, 2], [0.5, 2]]},
+    {"weight_decay": 0.3, "penalty": "L1", "X": [[3, 1], [1, 2]]},  # the bias rests
+    {"weight_decay": 0.5, "X": [[0.5, 0.5], [1, 1]]},  # all rest, and a point is on the wrong side
+    {"weight_decay": 0.5, "X": [[1, 1], [0.5, 0.5]]},
+]
 
 
 def trained(lab, steps):
@@ -48,7 +56,7 @@ def trained(lab, steps):
     return np.array(path)
 
 
-@pytest.mark.parametrize("setting", LINES, ids=str)
+@pytest.mark.parametrize("setting", LINES + RESTS, ids=str)
 def test_line_of_the_boundary_lab_is_that_of_the_descent(setting):
     lab = labs.boundary(**setting, n_steps=777)
     states = [state for state in script("boundary").run(lab) if state["step"] <= 2000]
@@ -103,6 +111,16 @@ def test_bisector_and_widest_margin_of_the_boundary_lab():
         close(line, bisector(*torch.tensor(X)).theta)
         np.testing.assert_allclose(margin, max_margin(torch.tensor(X), y, count_bias=True).theta, rtol=1e-6)
     assert run("[maxMargin([[1, 2], [1, 2]]), bisector([[1, 2], [1, 2]])]") == [None, None]
+
+
+def test_line_of_the_boundary_lab_is_drawn_from_beyond_the_plane_to_beyond_it():
+    for w1, w2, b in [(1, 2, -4), (-0.3, 0.1, 0.5), (1e-3, 0, -2e-3), (0, -50, 25)]:
+        ends = np.array(script("boundary")("across(theta)", theta=[w1, w2, b]))
+        np.testing.assert_allclose(ends @ [w1, w2], -b, rtol=1e-9, atol=1e-12 * abs(b))
+        foot = ends.mean(axis=0)  # the point of the line that is nearest to the origin
+        np.testing.assert_allclose(foot, -b * np.array([w1, w2]) / (w1**2 + w2**2), atol=1e-9)
+        assert (np.linalg.norm(ends - foot, axis=1) > 50).all()
+    assert script("boundary")("across([0, 0, 1])") == []
 
 
 def test_ends_of_the_boundary_labs_plane_and_of_its_steps():

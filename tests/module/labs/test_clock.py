@@ -153,6 +153,19 @@ def test_bfloat16_in_javascript_is_that_of_torch():
     assert script("clock")("[bfloat16(3.4e38), bfloat16(-3.4e38)].map(String)") == ["Infinity", "-Infinity"]
 
 
+def test_axes_of_the_clock_lab_hold_a_weight_that_changes_its_sign():
+    run, first = script("clock"), labs.clock().settings
+    for setting, least in (
+        ({}, 0),
+        ({"lr": 1, "weight_decay": 1}, 0),  # to zero in one step
+        ({"lr": 1, "weight_decay": 1, "lr_times": "sqrt k"}, -1),
+        ({"weight_decay": 1, "optimizer": "without lr", "weight_decay_times": "k", "n_epochs": 7}, -1),
+    ):
+        settings = first | setting
+        found = run("lab.plots.map((plot) => plot(settings)).map(({ x, y }) => [x, y])", settings=settings)
+        assert found == 2 * [[[0, settings["n_epochs"]], [least, 1]]]
+
+
 def test_times_of_the_clock_lab_are_short():
     times = [0, 0.12345, 999.4, 1000, 123_456, math.inf]
     told = ["0", "0.123", "999", counted(1000), counted(123_000), "none"]

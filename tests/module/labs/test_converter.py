@@ -154,7 +154,7 @@ def test_converter_writes_numbers_as_python_does():
 
 
 def test_converter_takes_rates_for_equal_where_convert_does():
-    sizes = [0.0, 1e-300, 1.0, 1 + 9e-10, 1 + 1.1e-9, 2.0, 1e300]
+    sizes = [0.0, 1e-300, 1.0, 1 + 9e-10, 1 + 1.1e-9, 2.0, 1e9 - 1, 1e9, 1e300]
     pairs = [*product(sizes, sizes)]
     assert script("converter")("pairs.map(([a, b]) => isclose(a, b))", pairs=pairs) == [
         math.isclose(a, b) for a, b in pairs

@@ -76,6 +76,54 @@ def test_contour_of_a_cone_is_a_circle():
     assert {tuple(end) for piece in saddle for end in piece} == {(0.5, 0), (0, 0.5), (1, 0.5), (0.5, 1)}
 
 
+def test_axes_have_round_numbers():
+    run = script()
+    for low, high in [(0, 4), (-2.5, 2.5), (0, 1), (-90, 90), (0, 137), (0.2, 0.3), (-5, 8)]:
+        ticks = np.array(run("axisTicks([low, high], false)", low=low, high=high))
+        (step,) = set(np.diff(ticks).round(9))
+        assert step / 10 ** np.floor(np.log10(step)) in (1, 2, 5)
+        np.testing.assert_allclose(ticks / step, np.round(ticks / step), atol=1e-9)
+        assert low <= ticks[0] < low + step
+        assert high - step < ticks[-1] <= high
+        assert 3 <= len(ticks) <= 6
+    tenfolds = {(1, 1e7): [1, 100, 1e4, 1e6], (1e-3, 10): [1e-3, 0.01, 0.1, 1, 10], (1e-3, 100): None}
+    for (low, high), expected in tenfolds.items():
+        found = run("axisTicks([low, high], true)", low=low, high=high)
+        np.testing.assert_allclose(found, expected or [1e-3, 0.01, 0.1, 1, 10, 100])
+    numbers = [1e-6, 1e-4, 1e-3, -0.5, 0, 2000, 1000, 1e4, 1e12]
+    told = ["10⁻⁶", "10⁻⁴", "0.001", "−0.5", "0", "2000", "1000", "10⁴", "10¹²"]
+    assert run("numbers.map(power)", numbers=numbers) == told
+
+
+def test_values_of_sliders_are_round_and_evenly_spaced():
+    run = script()
+    tens = [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8]
+    assert run("logspace(1, 30)") == [*tens, 10, 12, 15, 20, 25, 30]
+    assert run("logspace(0.01, 0.08)") == [0.01, 0.012, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06, 0.08]
+    assert run("logspace(1e-5, 1)")[-1] == 1
+    assert len(run("logspace(1e-5, 1)")) == 51
+    assert run("linspace(-2, 1, 4)") == [-2, -1, 0, 1]
+    assert run("linspace(0, 0.3, 4)") == [0, 0.1, 0.2, 0.3]
+
+
+def test_numbers_are_read_and_written_as_people_do():
+    run = script()
+    texts = ["1e3", "5.", ".5", "-2.5E-1", "+7", "1e", ".", "1 2", "0x1", "", "Infinity", "1_0", "--1"]
+    assert run("texts.map(numeral)", texts=texts) == [1000, 5, 0.5, -0.25, 7, *8 * [None]]
+    commas = {
+        "0,5": "0.5",
+        "1000,25": "1000.25",
+        "1,000": "1,000",
+        "12,345,678": "12,345,678",
+        "0,500": "0.500",
+    }
+    assert run("texts.map(pointed)", texts=[*commas]) == [*commas.values()]
+    assert run("[0.123456, 12345678, 1e-7, 0, 2.50].map(plain)") == ["0.1235", "12350000", "1e-7", "0", "2.5"]
+    assert run("[-0.004, -0.006, 1.239, 0].map(fixed(2))") == ["0.00", "−0.01", "1.24", "0.00"]
+    assert run("[-0.4, -3].map(fixed(0))") == ["0", "−3"]
+    assert run("[7, 999, 1000, 1234567].map(counted)") == ["7", "999", "1\u202f000", "1\u202f234\u202f567"]
+
+
 def test_each_lab_has_a_page_and_settings_to_move_it_to():
     assert set(MOVES) == set(PLACES) == set(ALL)
 

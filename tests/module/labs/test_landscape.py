@@ -176,6 +176,15 @@ def test_lowest_points_of_the_landscape_lab(loss):
         close(found["curvatures"], curvatures(lab.settings), atol=1e-11)
 
 
+def test_loss_of_the_landscape_lab_bends_as_torch_says_where_its_pieces_meet():
+    for error in (-1.0, -0.999, 1.0, 1.001):
+        run, theta = script("landscape"), torch.tensor([0.0, error], dtype=torch.float64)
+        zero = torch.zeros(1, dtype=torch.float64)
+        bends = hessian(lambda theta, zero=zero: F.huber_loss(theta[1:], zero), theta).diagonal()
+        found = run("curvaturesAt([[0, 0]], 'HuberLoss', theta)", theta=theta.tolist())
+        assert found == sorted(bends.tolist())
+
+
 RULES = [
     {"weight_decay": 0.0},
     {"weight_decay": 0.7},

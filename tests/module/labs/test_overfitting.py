@@ -91,6 +91,24 @@ def test_losses_of_the_overfitting_lab_are_those_of_the_optimum(setting, share):
     np.testing.assert_allclose(found, wanted, rtol=share, atol=1e-15)
 
 
+@pytest.mark.parametrize("scale", [1e-5, 1.0, 1e5])
+def test_directions_of_the_overfitting_lab_are_those_of_the_svd(scale):
+    given = scale * np.random.default_rng(0).normal(size=(5, 8))
+    run, orthogonalized = script("overfitting"), "orthogonalized(given)"
+    columns, rotation = map(np.array, run(orthogonalized, given=given.tolist()))
+    np.testing.assert_allclose(rotation @ given, columns, rtol=1e-12, atol=1e-12 * scale)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(5), atol=1e-12)
+    sizes = np.sort(np.linalg.norm(columns, axis=1))[::-1]
+    np.testing.assert_allclose(sizes, np.linalg.svd(given, compute_uv=False), rtol=1e-12)
+    np.testing.assert_allclose(
+        columns @ columns.T, np.diag(np.diag(columns @ columns.T)), atol=1e-12 * scale**2
+    )
+    for share, rank in ((1e-12, 2), (1e-14, 1), (0, 1)):  # below 1e-13 of the largest: taken for zero
+        columns, _ = run(orthogonalized, given=[[scale, 0], [0, share * scale]])
+        assert len(columns) == rank
+    assert run(orthogonalized, given=[[0, 0], [0, 0]]) == [[], []]
+
+
 def test_decays_of_the_overfitting_lab_reach_from_none_to_10():
     assert lambdas()[:2] == [0, 1e-6]
     assert lambdas()[-1] == 10

@@ -158,6 +158,13 @@ def test_levels_and_plane_of_the_step_lab():
     assert run("lookOf('SGD', { left: 'SGD', right: 'SGD' }, looks)", looks=looks) == ours
 
 
+def test_paths_of_the_step_lab_have_no_gap_where_they_differ_by_rounding():
+    gap = "gap([[size, 0]], [[size + apart * scale, 0]])"
+    for size, scale in ((100.0, 100.0), (1.0, 1.0), (1e-3, 1e-3), (1e-5, 1e-3)):  # to be told from 0
+        assert script("step")(gap, size=size, apart=0.9e-9, scale=scale) == "none"
+        assert script("step")(gap, size=size, apart=1.1e-9, scale=scale) == "0.0000"
+
+
 def test_step_lab_tells_numbers_at_every_end_of_its_controls():
     first, run = labs.step(), script("step")
     ends = run("lab.controls.map(({ name, values }) => [name, values?.[0], values?.at(-1)])")
