@@ -20,41 +20,53 @@ from tools.chromium import chromium
 GOALS = {1: 16, 4: 50}  # milliseconds, by how many times slower the browser is
 REPEATS = 3
 SETTINGS = 12
-CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline"]
+CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline", "blink.user_timing"]
 ANSWERS = {"EventDispatch", "FireAnimationFrame", "TimerFire", "Layout", "PrePaint", "Paint", "Commit"}
 KEYS = ("ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown") * (SETTINGS // 4)
 MOVABLE = "input, select, .handle"
 
 
-def moves(control):
-    """Yield functions that move a control, one for each setting."""
+PATIENCE = 500  # milliseconds: what is still to be computed then comes in slices like those before
+
+# What the page does itself, so that nothing but the lab is at work: each move is a task, and the next one
+# comes when all is computed and drawn, or after some time.
+SETTLED = f"""async (root) => {{
+  const end = performance.now() + {PATIENCE};
+  do await new Promise(requestAnimationFrame);
+  while (!root.matches(".lab-on:not([data-busy])") && performance.now() < end);
+  await new Promise((done) => setTimeout(done));
+}}"""
+MOVE = f"""async (control, values) => {{
+  const settled = {SETTLED};
+  for (const value of values) {{
+    if (control.matches("[type=checkbox]")) control.click();
+    else if (control.matches(".handle"))
+      control.dispatchEvent(new KeyboardEvent("keydown", {{ key: value }}));
+    else {{
+      control.value = value;
+      control.dispatchEvent(new Event(control.matches("select") ? "change" : "input"));
+    }}
+    await settled(control.closest(".lab"));
+  }}
+}}"""
+MARK = "text => performance.mark(`lab ${text}`)"
+BETWEEN = "between two controls"
+
+
+def values(control):
+    """Return what a control is moved to."""
     kind = control.evaluate("control => control.type ?? 'point'")
-    if kind == "checkbox":
-        yield from SETTINGS * [control.click]
-    elif kind == "select-one":
+    if kind == "select-one":
         options = control.evaluate("control => [...control.options].map(option => option.value)")
-        for i in range(SETTINGS):
-            yield lambda i=i: control.select_option(options[(i + 1) % len(options)])
-    elif kind == "range":
+        return [options[(i + 1) % len(options)] for i in range(SETTINGS)]
+    if kind == "range":
         largest = int(control.get_attribute("max"))
-        for i in range(SETTINGS):
-            yield lambda i=i: control.fill(str(round(i * largest / (SETTINGS - 1))))
-    elif kind == "text":
-        for i in range(SETTINGS):
-            yield lambda i=i: control.fill(str(i + 1))
-    else:
-        for key in KEYS:
-            yield lambda key=key: control.press(key)
+        return [round(i * largest / (SETTINGS - 1)) for i in range(SETTINGS)]
+    return KEYS if kind == "point" else [str(i + 1) for i in range(SETTINGS)]
 
 
-def settle(tab, root):
-    """Wait until all is computed and drawn."""
-    root.and_(tab.locator(".lab-on:not([data-busy])")).wait_for()
-    tab.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
-
-
-def longest_task(trace):
-    """Return the milliseconds of the longest task of the page's main thread that runs a script or draws."""
+def longest_tasks(trace):
+    """Return by control the milliseconds of the longest task of the page that runs a script or draws."""
     events = json.loads(trace)["traceEvents"]
     threads = {
         (event["pid"], event["tid"])
@@ -65,29 +77,35 @@ def longest_task(trace):
     tasks = sorted((event for event in main if event["name"] == "RunTask"), key=lambda task: task["ts"])
     starts = [task["ts"] for task in tasks]
     answers = {bisect(starts, event["ts"]) - 1 for event in main if event["name"] in ANSWERS}
-    return max(tasks[i].get("tdur", 0) for i in answers if i >= 0) / 1000
+    marks = sorted((event["ts"], event["name"]) for event in main if event["name"].startswith("lab "))
+    times = {}
+    for task in (tasks[i] for i in answers if i >= 0):
+        control = marks[bisect(marks, (task["ts"],)) - 1][1].removeprefix("lab ")
+        times[control] = max(times.get(control, 0), task.get("tdur", 0) / 1000)
+    return times
 
 
 def measured(browser, name, page, slower):
-    """Yield each control of a lab and its longest task."""
+    """Return each control of a lab and its longest task."""
     tab = browser.new_page(viewport={"width": 1300, "height": 900})
     tab.goto((SITE / f"{page}.html").as_uri())
     root = tab.locator(f'.lab[data-lab="{name}"]')
-    settle(tab, root)
+    root.evaluate(SETTLED)
     tab.context.new_cdp_session(tab).send("Emulation.setCPUThrottlingRate", {"rate": slower})
+    browser.start_tracing(page=tab, categories=CATEGORIES)
     for control in root.locator(MOVABLE).all():
         if control.is_hidden():
             continue
-        label = control.evaluate("control => control.id || control.getAttribute('aria-label')")
         control.scroll_into_view_if_needed()
-        browser.start_tracing(page=tab, categories=CATEGORIES)
-        for move in moves(control):
-            move()
-            settle(tab, root)
-        yield label.removeprefix(f"{name}-"), longest_task(browser.stop_tracing())
+        label = control.evaluate("control => control.id || control.getAttribute('aria-label')")
+        tab.evaluate(MARK, label.removeprefix(f"{name}-"))
+        control.evaluate(MOVE, values(control))
+        tab.evaluate(MARK, BETWEEN)
         root.get_by_role("button", name="Reset").click()
-        settle(tab, root)
+        root.evaluate(SETTLED)
+    times = longest_tasks(browser.stop_tracing())
     tab.close()
+    return {control: time for control, time in times.items() if control != BETWEEN}
 
 
 def main(*wanted):
@@ -96,7 +114,7 @@ def main(*wanted):
         for slower in GOALS:
             for name, page in [*PLACES.items(), *SMALL.items()]:
                 for _ in range(REPEATS * (not wanted or name in wanted)):
-                    for control, time in measured(browser, name, page, slower):
+                    for control, time in measured(browser, name, page, slower).items():
                         times.setdefault((name, page, control), {}).setdefault(slower, []).append(time)
     rows = [[*what, *(median(runs) for runs in speeds.values())] for what, speeds in times.items()]
     print(
