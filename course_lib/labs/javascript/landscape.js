@@ -182,6 +182,7 @@ function* explore(settings, data) {
   const found = { points, path: refused(settings) ? null : descentPath(points, settings) };
   yield found;
   found.bottom = bottom(points, loss, weight_decay);
+  yield found;
   found.bare = bottom(points, loss, 0);
   yield found;
   found.lines = lines(points, loss, weight_decay, found.bottom.theta);
