@@ -80,8 +80,10 @@ def longest_tasks(trace):
     marks = sorted((event["ts"], event["name"]) for event in main if event["name"].startswith("lab "))
     times = {}
     for task in (tasks[i] for i in answers if i >= 0):
-        control = marks[bisect(marks, (task["ts"],)) - 1][1].removeprefix("lab ")
+        before = bisect(marks, (task["ts"],))
+        control = marks[before - 1][1].removeprefix("lab ") if before else BETWEEN
         times[control] = max(times.get(control, 0), task.get("tdur", 0) / 1000)
+    times.pop(BETWEEN, None)
     return times
 
 
@@ -105,7 +107,7 @@ def measured(browser, name, page, slower):
         root.evaluate(SETTLED)
     times = longest_tasks(browser.stop_tracing())
     tab.close()
-    return {control: time for control, time in times.items() if control != BETWEEN}
+    return times
 
 
 def main(*wanted):
