@@ -172,7 +172,10 @@ define({
   facts(settings, states, { looks }) {
     const { X, n_steps } = settings;
     const state = stateAt(states, n_steps);
-    const degrees = (theta) => (theta ? `${fixed(2)(angle(theta))}°` : "none: the points coincide");
+    const degrees = (theta) => {
+      if (!theta) return "none: the points coincide";
+      return theta[0] || theta[1] ? `${fixed(2)(angle(theta))}°` : "none: both weights are 0";
+    };
     if (!state) return [];
     return [
       ["step shown", counted(state.step) + (state.step < n_steps ? " (computing)" : "")],

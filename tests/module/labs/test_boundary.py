@@ -148,7 +148,7 @@ def told_of_a_line(lab):
     widest = max_margin(X, torch.tensor([1.0, 0.0]), count_bias=True)
     facts = {
         "step shown": counted(n_steps),
-        "angle": f"{float(angle(line.weight)):.2f}°" if line.weight.any() else "0.00°",
+        "angle": f"{float(angle(line.weight)):.2f}°" if line.weight.any() else "none: both weights are 0",
         "angle of the bisector": f"{float(angle(bisector(*X).weight)):.2f}°",
         "angle of the widest margin": f"{float(angle(widest.weight)):.2f}°",
     }
@@ -169,6 +169,21 @@ def told_of_a_line(lab):
 def test_boundary_lab_tells_at_each_setting_what_course_lib_computes():
     for lab in moved(labs.boundary):
         assert script("boundary").facts(lab) == told_of_a_line(lab), lab.settings
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"weight_decay": 1.0, "penalty": "L1"},
+        {"weight_decay": 0.05, "penalty": "L1", "X": [[2, 2.5], [2, 0.5]]},  # one weight is 0
+        {"weight_decay": 0.05, "penalty": "L1", "X": [[2.5, 2], [0.5, 2]]},
+    ],
+    ids=str,
+)
+def test_boundary_lab_tells_no_angle_of_a_line_without_weights(setting):
+    lab = labs.boundary(**setting, n_steps=5)
+    assert script("boundary").facts(lab) == told_of_a_line(lab)
+    assert ("none" in script("boundary").facts(lab)["angle"]) == (setting["weight_decay"] == 1)
 
 
 @pytest.mark.parametrize("argument", ["weight_decay", "n_steps", "X"])
