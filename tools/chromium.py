@@ -15,9 +15,9 @@ def path_of_chromium():
 
 
 @contextmanager
-def chromium():
+def chromium(*flags):
     """A browser, for as long as it is used."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path_of_chromium(), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path_of_chromium(), args=[*FLAGS, *flags])
         yield browser
         browser.close()

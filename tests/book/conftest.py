@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from tests.browsing import SITE
-from tools.chromium import chromium, path_of_chromium
+from tests.browsing import SITE, offline
+from tools.chromium import path_of_chromium
 from tools.measure import weight
 
 
@@ -21,5 +21,5 @@ def browser():
         if os.environ.get("CI") == "true":
             pytest.fail("CI needs a browser: install chromium")
         pytest.skip("no Chromium or Chrome on the PATH: tests in a browser are skipped")
-    with chromium() as instance:
+    with offline() as instance:
         yield instance
