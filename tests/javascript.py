@@ -197,7 +197,7 @@ MOVES = {
         )
         for decay in (0, 1e-6, 1e-4, 0.1, 0.5, 10)
     ],
-    "converter": [*conversions(60)],
+    "converter": [*conversions(65), [*conversions(157)][-1]],
 }
 
 

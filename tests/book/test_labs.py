@@ -16,6 +16,34 @@ each_lab = pytest.mark.parametrize(
 )
 
 SHOWN = "() => document.activeElement.getAttribute('aria-valuetext')"
+KINDS = """(root, name) => Object.fromEntries([...root.querySelectorAll("input, select")].map(
+  (control) => [control.id.slice(name.length + 1), control.type]))"""
+FACTS = """root => [...root.querySelectorAll(".lab-facts > div")].map(
+  (fact) => [fact.querySelector("dt").textContent, fact.querySelector("dd").textContent])"""
+# As Playwright moves a control: a box is clicked, all else is filled, and tells so by its events.
+MOVE_ALL = f"""async (root, steps) => {{
+  const told = [];
+  for (const step of steps) {{
+    const controls = Object.entries(step).map(([id, value]) => [document.getElementById(id), value]);
+    const moved = [];
+    for (const [control, value] of controls) {{
+      if (!control.checkVisibility() || control.disabled) continue;
+      moved.push(control.id);
+      const holds = control.type === "checkbox" ? "checked" : "value";
+      if (control[holds] === value) continue;
+      if (holds === "checked") control.click();
+      else {{
+        control.value = value;
+        for (const event of ["input", "change"]) control.dispatchEvent(new Event(event, {{ bubbles: true }}));
+      }}
+      if (control[holds] !== value) throw new Error(`${{control.id}} does not take ${{value}}`);
+    }}
+    while (root.hasAttribute("data-busy")) await new Promise((resolve) => setTimeout(resolve, 1));
+    await new Promise(requestAnimationFrame);
+    told.push([moved, ({FACTS})(root)]);
+  }}
+  return told;
+}}"""
 
 
 class Bench:
@@ -25,14 +53,13 @@ class Bench:
         self.tab, self.name = tab, name
         self.root = tab.locator(f'.lab[data-lab="{name}"]')
         self.given = self.root.evaluate("root => JSON.parse(root.dataset.given)")
+        self.kinds = self.root.evaluate(KINDS, name)
 
     def facts(self):
         """Return what the lab tells, once all of it is computed."""
         self.tab.wait_for_selector(f'.lab-on[data-lab="{self.name}"]:not([data-busy])', timeout=30_000)
         self.tab.evaluate("() => new Promise(requestAnimationFrame)")
-        told = """root => [...root.querySelectorAll(".lab-facts > div")].map(
-            fact => [fact.querySelector("dt").textContent, fact.querySelector("dd").textContent])"""
-        return dict(self.root.evaluate(told))
+        return dict(self.root.evaluate(FACTS))
 
     def expected(self, setting=()):
         """Return what it has to tell: the same as in V8, which is compared with course_lib."""
@@ -44,17 +71,34 @@ class Bench:
         control = self.root.locator(f"#{self.name}-{setting}")
         if control.is_hidden():
             return False
-        kind = control.evaluate("control => control.type")
-        if kind == "checkbox":
-            control.set_checked(value)
-        elif kind == "select-one":
-            control.select_option(value if isinstance(value, str) else json.dumps(value))
-        elif kind == "range":
-            values = script(self.name)("control(name).values", name=setting)
-            control.fill(str(values.index(value)))
-        else:
-            control.fill("" if value is None else str(value))
+        by_kind = {"checkbox": control.set_checked, "select-one": control.select_option}
+        by_kind.get(self.kinds[setting], control.fill)(self.held(setting, value))
         return True
+
+    def held(self, setting, value):
+        """Return what the element of a control holds where it shows a value."""
+        kind = self.kinds[setting]
+        if kind == "range":
+            return str(script(self.name)("control(name).values", name=setting).index(value))
+        if kind == "select-one":
+            return value if isinstance(value, str) else json.dumps(value)
+        return value if kind == "checkbox" else "" if value is None else str(value)
+
+    def move_all(self, settings):
+        """Move the controls to one setting after another, within the page; return what is told at each.
+
+        That is a list of the controls that were shown, and could be moved, and the facts.
+        """
+        steps = [
+            {f"{self.name}-{name}": self.held(name, value) for name, value in setting.items()}
+            for setting in (
+                {name: value for name, value in setting.items() if name in self.kinds} for setting in settings
+            )
+        ]
+        return [
+            ([control.removeprefix(f"{self.name}-") for control in moved], dict(facts))
+            for moved, facts in self.root.evaluate(MOVE_ALL, steps)
+        ]
 
     def press(self, name):
         self.root.get_by_role("button", name=name).click()
@@ -71,11 +115,12 @@ def test_lab_shows_what_is_computed_at_each_setting_of_its_controls(name, page, 
         bench = Bench(visit.open(f"{page}.html"), name)
         assert bench.facts() == bench.expected()
         now = dict(bench.given["settings"])
-        for setting in MOVES[name]:
-            for control, value in setting.items():
-                if now[control] != value and bench.move(control, value):
-                    now[control] = value
-            assert bench.facts() == bench.expected(now), setting
+        left = {control for setting in MOVES[name] for control in setting} & bench.kinds.keys()
+        for setting, (moved, told) in zip(MOVES[name], bench.move_all(MOVES[name]), strict=True):
+            now |= {control: setting[control] for control in moved}
+            left -= set(moved)
+            assert told == bench.expected(now), setting
+        assert left == set(), "never shown"
         bench.press("Reset")
         assert bench.facts() == bench.expected()
         assert visit.errors == []

@@ -23,12 +23,12 @@ COMPRESSED_ALREADY = {".png", ".woff2"}
 
 
 @contextmanager
-def served(folder, host="127.0.0.1"):
+def served(folder):
     """Serve a folder on this machine; give its address."""
     quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    server = http.server.ThreadingHTTPServer((host, 0), partial(quiet, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://{host}:{server.server_port}/"
+    yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
     server.server_close()
 
