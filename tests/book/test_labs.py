@@ -18,8 +18,17 @@ each_lab = pytest.mark.parametrize(
 SHOWN = "() => document.activeElement.getAttribute('aria-valuetext')"
 KINDS = """(root, name) => Object.fromEntries([...root.querySelectorAll("input, select")].map(
   (control) => [control.id.slice(name.length + 1), control.type]))"""
-FACTS = """root => [...root.querySelectorAll(".lab-facts > div")].map(
-  (fact) => [fact.querySelector("dt").textContent, fact.querySelector("dd").textContent])"""
+# What the lab tells, once all of it is computed.
+FACTS = """async (root) => {
+  const start = performance.now();
+  while (!root.matches(".lab-on:not([data-busy])")) {
+    if (performance.now() - start > 30000) throw new Error("the lab is busy for 30 seconds");
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await new Promise(requestAnimationFrame);
+  return [...root.querySelectorAll(".lab-facts > div")].map(
+    (fact) => [fact.querySelector("dt").textContent, fact.querySelector("dd").textContent]);
+}"""
 # As Playwright moves a control: a box is clicked, all else is filled, and tells so by its events.
 MOVE_ALL = f"""async (root, steps) => {{
   const told = [];
@@ -38,9 +47,7 @@ MOVE_ALL = f"""async (root, steps) => {{
       }}
       if (control[holds] !== value) throw new Error(`${{control.id}} does not take ${{value}}`);
     }}
-    while (root.hasAttribute("data-busy")) await new Promise((resolve) => setTimeout(resolve, 1));
-    await new Promise(requestAnimationFrame);
-    told.push([moved, ({FACTS})(root)]);
+    told.push([moved, await ({FACTS})(root)]);
   }}
   return told;
 }}"""
@@ -57,8 +64,6 @@ class Bench:
 
     def facts(self):
         """Return what the lab tells, once all of it is computed."""
-        self.tab.wait_for_selector(f'.lab-on[data-lab="{self.name}"]:not([data-busy])', timeout=30_000)
-        self.tab.evaluate("() => new Promise(requestAnimationFrame)")
         return dict(self.root.evaluate(FACTS))
 
     def expected(self, setting=()):
