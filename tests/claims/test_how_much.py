@@ -22,25 +22,31 @@ IMAGES, LABELS = torch.tensor(DIGITS.data / 16, dtype=torch.float32), torch.tens
 LARGEST = {"SGD": 1.0, "momentum": 0.32, "Adam": 0.1, "AdamW": 0.1}
 
 
-def sample(seed):
-    """As the chapter draws it: 200 rows to train on, a fifth of them mislabeled, and a thousand others."""
+def sample(seed, n_samples):
+    """As the chapter draws it: rows to train on, a fifth of them mislabeled, and a thousand others."""
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(IMAGES), generator=generator)
-    y = LABELS[order[:200]]
-    y[:40] = (y[:40] + torch.randint(1, 10, (40,), generator=generator)) % 10
-    return IMAGES[order[:200]], y, IMAGES[order[-1000:]], LABELS[order[-1000:]]
+    order, n_wrong = torch.randperm(len(IMAGES), generator=generator), n_samples // 5
+    y = LABELS[order[:n_samples]]
+    y[:n_wrong] = (y[:n_wrong] + torch.randint(1, 10, (n_wrong,), generator=generator)) % 10
+    return IMAGES[order[:n_samples]], y, IMAGES[order[-1000:]], LABELS[order[-1000:]]
 
 
-X, Y, X_HELD, Y_HELD = map(torch.stack, zip(*map(sample, range(10)), strict=True))
+def ten(n_samples=200):
+    samples = [sample(seed, n_samples) for seed in range(10)]
+    return map(torch.stack, zip(*samples, strict=True))
 
 
-def losses(optimizer, lr, decays, *, n_steps=600, batch_size=25, hidden=16):
+X, Y, *_ = ten()
+
+
+def losses(optimizer, lr, decays, *, n_steps=600, batch_size=25, hidden=16, n_samples=200):
     """Return the held-out losses of ten networks for each of some decays, shape (n_decays, 10)."""
     seeds, n = list(range(10)) * len(decays), len(decays)
     how = {"optimizer": "SGD", "momentum": 0.9} if optimizer == "momentum" else {"optimizer": optimizer}
+    X, y, X_held, y_held = (each[seeds] for each in ten(n_samples))
     (networks,) = train_networks(
-        X[seeds],
-        Y[seeds],
+        X,
+        y,
         hidden=[hidden],
         lr=lr,
         weight_decay=torch.tensor(decays).repeat_interleave(10),
@@ -49,7 +55,7 @@ def losses(optimizer, lr, decays, *, n_steps=600, batch_size=25, hidden=16):
         batch_size=batch_size,
         **how,
     )
-    return networks.losses(X_HELD[seeds], Y_HELD[seeds]).view(n, 10)
+    return networks.losses(X_held, y_held).view(n, 10)
 
 
 @refuted_by(train_networks, weight_decay=times(0.01))
@@ -102,6 +108,35 @@ def test_small_batches_want_less():
             "AdamW", 0.032, [0.1, 0.32], n_steps=75 * 200 // batch_size, batch_size=batch_size
         )
         assert ((small < large) == better).all()
+
+
+def over_tau(epochs, n_samples, batch_size):
+    """Return the losses for time scales in epochs, of 75 epochs of AdamW."""
+    steps = n_samples // batch_size
+    decays = [1 / (0.032 * tau * steps) for tau in epochs]
+    how = {"n_steps": 75 * steps, "batch_size": batch_size, "n_samples": n_samples}
+    return losses("AdamW", 0.032, decays, **how)
+
+
+@refuted_by(train_networks, weight_decay=times(4))
+@refuted_by(train_networks, weight_decay=times(0.25))
+def test_more_data_wants_less():
+    """In 75 epochs of AdamW at a learning rate of 0.032, in batches of 25, a time scale of 12 epochs has a lower median held-out loss than one of 6 and than one of 48, with 50, with 200 and with 775 rows, over ten samples."""
+    for n_samples in (50, 200, 775):
+        short, middle, long = over_tau([6, 12, 48], n_samples, 25).quantile(0.5, dim=1)
+        assert middle < short
+        assert middle < long
+
+
+@refuted_by(train_networks, weight_decay=times(4))
+@refuted_by(train_networks, weight_decay=times(0.25))
+def test_the_clock_is_not_all():
+    """With 775 rows in batches of 96, which are eight steps an epoch as with 200 rows in batches of 25, a time scale of 48 epochs is better than one of 12 on ten of ten samples; with the 200 rows it is worse in the median."""
+    assert 775 // 96 == 200 // 25 == 8
+    middle, long = over_tau([12, 48], 775, 96)
+    assert (long < middle).all()
+    middle, long = over_tau([12, 48], 200, 25).quantile(0.5, dim=1)
+    assert long > middle
 
 
 @refuted_by(train_networks, hidden=being([16]))
