@@ -39,9 +39,9 @@ def test_minutes_are_added_up():
         "a", "A", 30, "", ("", ""), 3, True, (*done, teaching.Exercise("C")), (claim, claims.Claim("d", ""))
     )
     assert (chapter.in_class, chapter.at_home) == (2 * 5 + 3 * 3 + 10 + 5, 30 + 15)
-    assert [*teaching.overview([chapter])][2] == "| {doc}`a` | 34 min | 45 min | 2 | 3 | 3 | 2 | 1 |"
+    assert [*teaching.overview([chapter])][2] == "| {doc}`a` | 34 | 45 | 2 | 3 | 3 | 2 | 1 |"
     said = [*teaching.facts(chapter)]
-    assert said[1] == "*Time*: 34 minutes in class, 45 at home."
+    assert said[2] == "*Time*: 34 minutes in class, 45 at home."
     assert [line for line in said if line.startswith(("- easy", "- medium", "- hard", "- open", "- “"))] == [
         "- easy: [A](a.ipynb#a) (5 minutes)",
         "- hard: [B](a.ipynb#b) (15 minutes)",

@@ -111,13 +111,13 @@ def section_at(text, place):
 
 def overview(found):
     """Return the table of all chapters."""
-    yield "| chapter | in class | at home | predictions | quiz | exercises | claims | often heard |"
+    yield "| chapter | minutes in class | at home | predictions | quiz | exercises | claims | often heard |"
     yield "| --- " * 8 + "|"
     for each in found:
         heard = sum(claim.heard is not None for claim in each.claims)
-        counts = len(each.settled), each.n_quizzes, len(each.exercises), len(each.claims), heard
-        cells = f"{each.in_class} min", f"{each.at_home} min", *map(str, counts)
-        yield f"| {{doc}}`{each.name}` | " + " | ".join(cells) + " |"
+        asked = len(each.settled), each.n_quizzes, len(each.exercises)
+        cells = map(str, (each.in_class, each.at_home, *asked, len(each.claims), heard))
+        yield f"| {{doc}}`{each.name}` | {' | '.join(cells)} |"
     yield ""
     asked, quiz, lab = (IN_CLASS[what] for what in ("prediction", "quiz", "lab"))
     yield (
@@ -130,7 +130,7 @@ def overview(found):
 def week(found):
     """Return the table of five sessions."""
     of = {each.name: each for each in found}
-    yield "| session | chapters | in class | at home, after it |"
+    yield "| session | chapters | minutes in class | at home, after it |"
     yield "| --- " * 4 + "|"
     for number, planned in enumerate(WEEK, 1):
         names = [name for name in planned if name in of]  # a fork may leave chapters out
@@ -138,12 +138,13 @@ def week(found):
         in_class, at_home = (
             sum(getattr(of[name], place) for name in names) for place in ("in_class", "at_home")
         )
-        yield f"| {number} | {links} | {in_class} min | {at_home} min |"
+        yield f"| {number} | {links} | {in_class} | {at_home} |"
 
 
 def facts(each):
     """Return what a chapter takes, asks and refutes."""
     yield f"*Takes for granted*: {each.needs}."
+    yield ""
     yield f"*Time*: {each.in_class} minutes in class, {each.at_home} at home."
     yield ""
     yield "*Stop and ask*, where the chapter settles it:"
