@@ -13,6 +13,7 @@ ZOO := .venv-zoo
 LOWEST := .venv-lowest
 AUDIT := .venv-audit
 MUTANTS := .venv-mutants
+LIGHTHOUSE := _build/lighthouse
 WARNINGS_OF_OLD_VERSIONS := -W ignore::DeprecationWarning -W ignore::UserWarning
 # The matrices of the book are small, and some commands start one process a core: more threads would only
 # wait for each other. Where there are two of them for once, they sleep while they wait.
@@ -21,7 +22,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 check_python = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 book" % sys.version_info[:2])'
 stage = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup book check test lowest mutants audit links epub pdf handout serve notebooks format bench sweep rosetta zoo weight home lock clean
+.PHONY: help setup book check test lowest mutants audit links epub pdf handout serve notebooks format bench sweep rosetta zoo weight lighthouse home lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F '|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -134,6 +135,17 @@ zoo: $(ZOO)/ready ## probe the optimizers of many libraries, and see what rules 
 
 weight: $(READY) ## count the requests and bytes of each built page; needs Chromium
 	@$(BIN)/python -m tools.measure.weight
+
+$(LIGHTHOUSE)/ready: tools/measure/lighthouse-package.json tools/measure/lighthouse-package-lock.json
+	$(call stage,set-up: installing Lighthouse into $(LIGHTHOUSE) (once))
+	@mkdir -p $(@D)
+	@cp tools/measure/lighthouse-package.json $(@D)/package.json
+	@cp tools/measure/lighthouse-package-lock.json $(@D)/package-lock.json
+	@npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+lighthouse: book $(LIGHTHOUSE)/ready ## let Lighthouse judge every page as a phone opens it; needs Node.js 18 and Chromium
+	@$(BIN)/python -m tools.measure.lighthouse
 
 home: $(READY) ## write the public address everywhere: make home URL=https://github.com/OWNER/REPO
 	@$(BIN)/python -m tools.build.home $(URL)

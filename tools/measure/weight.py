@@ -22,11 +22,15 @@ SITE = ROOT / "_build" / "html"
 COMPRESSED_ALREADY = {".png", ".woff2"}
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
 @contextmanager
-def served(folder):
+def served(folder, handler=Quiet):
     """Serve a folder on this machine; give its address."""
-    quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
@@ -40,10 +44,10 @@ def pages():
 
 
 @cache
-def weight(path):
-    """Return the bytes of a file on its way."""
+def on_its_way(path):
+    """Return the content of a file as it is sent."""
     content = path.read_bytes()
-    return len(content if path.suffix in COMPRESSED_ALREADY else gzip.compress(content, mtime=0))
+    return content if path.suffix in COMPRESSED_ALREADY else gzip.compress(content, mtime=0)
 
 
 def asked(tab, address):
@@ -66,7 +70,7 @@ def visit(browser, address, page):
     first = asked(tab, f"{address}{page}.html")
     known = asked(tab, f"{address}{pages()[0]}.html")
     context.close()
-    return [(len(files), sum(map(weight, files))) for files in (first, first - known)]
+    return [(len(files), sum(len(on_its_way(file)) for file in files)) for files in (first, first - known)]
 
 
 def main():
