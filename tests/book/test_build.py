@@ -32,6 +32,10 @@ print("line")
 """
 
 
+TURN = """
+from course_lib.geometry import angle
+print("angle", angle([0.0, 1.0]).item())
+"""
 PLOT = """
 import matplotlib.pyplot as plt
 plt.plot([0, 1])
@@ -63,13 +67,13 @@ def published(tmp_path_factory, copy_into, environment_of):
 
 
 def made_small(copy_of_repository, environment_of):
-    """Leave two chapters, one of which uses geometry; return the folder and a function that builds it."""
+    """Leave two chapters, neither of which imports torch; return the folder and a function that builds it."""
     for path in (copy_of_repository / "book").glob("*.ipynb"):
         path.unlink()
     shutil.rmtree(copy_of_repository / "tests" / "claims")
     (copy_of_repository / "book" / "intro.md").write_text("# Intro\n\nA small book.\n")
     chapters = {
-        "turning": "from course_lib.geometry import angle\nprint('angle', angle([0.0, 1.0]).item())",
+        "turning": "print('nothing yet')",
         "listing": "from course_lib.tables import table\nprint(table({'a': '{}'}, [(1,)]))",
     }
     toc = TOC
@@ -109,6 +113,7 @@ def add_cell(path, cell):
 
 def test_one_changed_function_executes_the_pages_that_depend_on_it_and_no_other(small_book):
     folder, build = small_book
+    add_cell(folder / "book" / "turning.ipynb", nbformat.v4.new_code_cell(TURN))
     first = build()
     assert first.returncode == 0, first.stderr
     assert "WARNING" not in first.stdout + first.stderr
