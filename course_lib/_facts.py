@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from course_lib import _arguments
 from course_lib._experiments import penalty_in, scale_invariant
-from course_lib._probe import WEIGHTS, bench, number_in, same_random_numbers, set_in_groups
+from course_lib._probe import WEIGHTS, bench, number_in, on_cpu, same_random_numbers, set_in_groups
 from course_lib.groups import Reason, _default, _homes, _marks
 from course_lib.probe import Decay, _Verdict
 
@@ -132,7 +132,7 @@ class Group:
     def unseen_rows(self) -> float | str:
         """Return what a step takes of a row that a sparse gradient does not have, or why it cannot step."""
         try:
-            with torch.device("cpu"), torch.enable_grad(), same_random_numbers():
+            with on_cpu(), torch.enable_grad(), same_random_numbers():
                 table = nn.Parameter(torch.ones(2, 4, dtype=torch.float64))
                 optimizer = self.make([table])
                 table.grad = torch.tensor([[1.0] * 4, [0.0] * 4], dtype=torch.float64).to_sparse(1)
@@ -192,7 +192,7 @@ class Group:
 
     def _run(self, ndim: int) -> float:
         """Take all steps, without a gradient."""
-        with torch.device("cpu"), torch.enable_grad(), same_random_numbers():
+        with on_cpu(), torch.enable_grad(), same_random_numbers():
             parameter = nn.Parameter(torch.ones((1,) * max(ndim, 1), dtype=torch.float64))
             optimizer = self.make([parameter])
             for step in range(self.n_steps or 0):
