@@ -21,6 +21,8 @@ from course_lib.optimizers import ProximalSGD
 from tools import ROOT
 from tools.build import notebooks
 
+pytestmark = pytest.mark.no_cover
+
 TEXT = (ROOT / "book/cheat_sheet.md").read_text(encoding="utf-8")
 CODE = re.compile(r"^```python\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 BLOCKS = CODE.findall(TEXT)

@@ -9,6 +9,8 @@ from tools import ROOT
 from tools.build import notebooks
 from tools.verify import claims, prose
 
+pytestmark = pytest.mark.no_cover
+
 CHAPTERS = notebooks.chapters()
 PAGES = sorted((ROOT / "book").glob("*.md"))
 # Years, settings of somebody else, what a source printed: how often the book says that a number is given; and

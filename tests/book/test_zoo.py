@@ -16,6 +16,8 @@ from tests.browsing import SITE, Visit
 from tools.build import zoo as page_of
 from tools.measure import architectures, rosetta, zoo
 
+pytestmark = pytest.mark.no_cover
+
 RECORD = json.loads(zoo.RECORD.read_text(encoding="utf-8"))
 EVERY = page_of.optimizers(RECORD)
 DISPUTED = [(name, same) for name, model in RECORD["architectures"].items() for same in model["disputed"]]

@@ -90,6 +90,7 @@ def not_a_decay(function):
         *bad(function, "params", ValueError, [], match="optimizer got an empty parameter list"),
         *bad(function, "params", ValueError, [X.clone().requires_grad_() * 2], match="non-leaf Tensor"),
         *bad(function, "params", TypeError, X, match="params argument given to the optimizer"),
+        *bad(function, "params", TypeError, 5, None, match="params must be tensors, or dicts of tensors"),
         *bad(function, "params", TypeError, [None], match="optimizer can only optimize Tensors"),
         *bad(
             function, "params", TypeError, [X.long()], match="params must be floating or complex, got torch"
@@ -108,6 +109,15 @@ def not_points(function, *, plane=False):
         *bad(function, "X", ValueError, X * NAN, X / 0, *([torch.ones(3, 1)] if plane else [])),
         *bad(function, "X", TypeError, "X", None, [[1.0, 2.0], [1.0]], X + 1j),
     ]
+
+
+def run_of(n_epochs, weight):
+    """Return a record of five losses, and of a perceptron's weights that are all the same."""
+    parameters = {
+        "linear.weight": torch.full((n_epochs, 1, 2), weight),
+        "linear.bias": torch.ones(n_epochs, 1),
+    }
+    return History(torch.ones(5, dtype=torch.float64), parameters)
 
 
 def not_labels(function):
@@ -183,6 +193,9 @@ PARTICULAR = [
     ),
     *bad("data.curved_points", "seed", ValueError, 2**32, 2**70),
     *bad("data.separable", "n_samples", ValueError, 1),
+    *bad(
+        "data.separable", "offset", ValueError, 1e30, match="margin = .* is lost in rounding to torch.float"
+    ),
     *bad("data.noisy_sine", "seed", ValueError, 2**32, 2**70),
     *bad("geometry.angle", "weight", ValueError, [1.0, 2.0, 3.0], [1.0], 1.0, [], [[1.0, 0.0], [0.0, 0.0]]),
     *bad("geometry.angle", "weight", ValueError, [NAN, 1.0], [1.0, INF]),
@@ -509,7 +522,16 @@ PARTICULAR = [
     *bad("plotting.contours", "minimum", ValueError, 0, X, [1.0], [NAN, 1.0], []),
     *bad("plotting.contours", "minimum", TypeError, None, "yes"),
     *bad("plotting.contours", "zlabel", TypeError, 1, None),
+    *bad("plotting.panels", "n_rows", ValueError, 151, match="n_rows x height must be at most 300 inches"),
     *bad("plotting.curves", "series", ValueError, {}, {"a": ([1, 2], [1, 2, 3])}),
+    *bad(
+        "plotting.curves",
+        "series",
+        ValueError,
+        {"a": ([1, 1e308], [1, 2])},
+        match="x must be at most .* drawn",
+    ),
+    *bad("plotting.curves", "series", ValueError, {"a": ([1, 2], [0, -1])}, match="must be above 0 on a log"),
     *bad(
         "plotting.curves",
         "series",
@@ -560,6 +582,8 @@ PARTICULAR = [
     ),
     *bad("plotting.curves", "xscale", ValueError, "cubic", None, 1),
     *bad("plotting.curves", "yscale", ValueError, "cubic", "symlog", "", None, 1, True),
+    *bad("plotting.drift", "histories", ValueError, {"a": run_of(4, 1.0)}, match="must fit a line an epoch"),
+    *bad("plotting.drift", "histories", ValueError, {"a": run_of(5, 0.0)}, match="weight must not be zero"),
     *not_points("plotting.drift", plane=True),
     *not_labels("plotting.drift"),
     *not_a_rectangle("plotting.drift"),

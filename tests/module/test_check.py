@@ -33,6 +33,7 @@ def answer_of(function):
     return answer
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("name", "style"), STYLES)
 def test_a_right_answer_is_right_on_a_thousand_random_instances(name, style):
     """Each of three styles on its own third of them."""

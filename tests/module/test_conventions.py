@@ -553,6 +553,7 @@ def _one_thread():
         yield
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("case", FITS)
 def test_both_sides_have_the_same_minimum(case):
     knob, (X, y) = KNOBS[case.name], sample(case.loss, case.n_samples, case.n_outputs)
@@ -567,6 +568,7 @@ def test_both_sides_have_the_same_minimum(case):
     assert abs(doubled - expected).max() > 2 * knob.tolerance  # or the line above could not tell
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("case", NETS)
 def test_both_parts_of_an_elastic_net_together_have_its_minimum(case):
     X, y = sample(case.loss, case.n_samples, case.n_outputs)

@@ -136,7 +136,6 @@ def penalized(model, read, penalty, names):
     return loss
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("penalty", PENALTIES)
 @pytest.mark.parametrize(
     ("form", "dtype"), [*((form, torch.float32) for form in FORMS), ("tensor", torch.float64)]

@@ -38,6 +38,7 @@ def test_every_rule_has_a_model_with_its_fault():
     assert used | others == {rule.__name__ for rule in _findings.RULES}
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("make", [AdamW, SGD, partial(SGD, momentum=0.9), partial(SGDW, lr=0.1)])
 @pytest.mark.parametrize("name", CLEAN)
 def test_nothing_is_found_in_a_clean_model(name, make):

@@ -130,6 +130,7 @@ def proximal_by_hand(theta, gradient, state, *, lr, weight_decay, norm=1, maximi
 # SGDW without decay is torch's SGD, bit for bit
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("maximize", [False, True])
 @pytest.mark.parametrize("settings", MOMENTA, ids=str)
@@ -239,6 +240,7 @@ def test_a_cycle_of_momentum_needs_a_momentum(cycle):
 # SGDW with decay
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("maximize", [False, True])
 @pytest.mark.parametrize("decay_times_lr", [True, False])
 @pytest.mark.parametrize("norm", [2, 1])

@@ -200,6 +200,7 @@ def test_a_stored_figure_is_opaque_and_900_pixels_wide_and_the_same_bytes_whatev
     assert (picture[[0, 0, -1, -1], [0, -1, 0, -1]] == 1).all()
 
 
+@pytest.mark.no_cover
 @each_figure
 def test_letters_are_11_pixels_high_on_a_phone(draw):
     """Indices and exponents, which are 0.7 of the letters beside them, too. There a figure is 350 wide."""
@@ -209,6 +210,7 @@ def test_letters_are_11_pixels_high_on_a_phone(draw):
         assert small * text.get_fontsize() / 72 / figure.get_size_inches()[0] * 350 >= 11, text
 
 
+@pytest.mark.no_cover
 @each_figure
 def test_nothing_written_overlaps_or_is_cut_and_the_legend_is_below_all(draw):
     figure = draw().figure

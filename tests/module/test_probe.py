@@ -283,6 +283,7 @@ def made(kind, **settings):
     return partial(kind, **{name: value for name, value in settings.items() if name in known})
 
 
+@pytest.mark.no_cover
 def test_every_optimizer_of_torch_has_its_kind():
     assert {name: probe(made(kind)).kind for name, kind in optimizers_of(torch.optim).items()} == OF_TORCH
 
@@ -300,6 +301,7 @@ def test_every_optimizer_of_torch_optimizer_has_its_kind():
         probe(made(hessian))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("make", "kind", "rate", "long_run", "momentum", "scheduled"),
     [

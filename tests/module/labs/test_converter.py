@@ -123,6 +123,7 @@ OUTCOMES = """cases.map((settings) => {
 })"""
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("complete", [True, False], ids=["complete", "incomplete"])
 def test_converter_answers_for_all_pairs_of_knobs_and_losses_what_convert_does_in_the_same_words(complete):
     random, drawn = Random(1), [*conversions(2000)]
