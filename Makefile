@@ -22,7 +22,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 check_python = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 book" % sys.version_info[:2])'
 stage = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup book check test lowest mutants audit links epub pdf handout serve notebooks format bench sweep rosetta zoo weight lighthouse home lock clean
+.PHONY: help setup book check test lowest mutants audit links forms epub pdf handout serve notebooks format bench sweep rosetta zoo weight lighthouse home lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F '|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -97,11 +97,20 @@ audit: ## look for known vulnerabilities in what is pinned; needs the internet
 links: $(READY) ## follow every external link of the book; needs the internet
 	@$(BIN)/jupyter-book build . --builder linkcheck --quiet
 
+forms: book $(VENV)/forms ## make EPUB, PDF and the cheat sheet on a page, and offer them on the front page
+	$(call stage,forms: the built book as an EPUB, as a PDF, and its cheat sheet)
+	@$(ONE_THREAD) $(BIN)/python -m tools.build.forms
+	@$(ONE_THREAD) $(BIN)/python -m pytest -p no:nbval -rs tests/book/test_forms.py
+
+$(VENV)/forms: tools/build/forms-requirements.txt $(READY)
+	@$(BIN)/python $(PIP_INSTALL) -r $< -c constraints.txt
+	@touch $@
+
 epub: book ## make an EPUB of the built pages, for readers of books
 	$(call stage,epub: the built pages as a book)
 	@$(BIN)/python -m tools.build.epub
 
-pdf: $(READY) ## print the whole book as one PDF; needs Chromium
+pdf: $(VENV)/forms ## print the whole book as one PDF; needs Chromium
 	$(call stage,pdf: the whole book as one page and then on paper)
 	@$(ONE_THREAD) $(BIN)/python -m tools.build.pdf
 

@@ -23,8 +23,8 @@ STYLE = ROOT / "tools" / "build" / "epub.css"
 FONT = "_static/stix-two-math.woff2"
 
 OF_THE_SITE = (
-    "script, style, svg, .headerlink, .viewcode-link, .run-this-chapter, #your-progress, .toctree-wrapper, "
-    ".expanded, .sd-summary-state-marker, div.lab"
+    "script, style, svg, .headerlink, .viewcode-link, .run-this-chapter, #your-progress, #other-forms, "
+    ".toctree-wrapper, .expanded, .sd-summary-state-marker, div.lab"
 )
 ATTRIBUTES_OF_THE_SITE = ("tabindex", "loading", "align", "border")
 COLORED = re.compile(r'<span class="(?!(?:c1|k|kn|gp)")[a-z][a-z\d]?">([^<]*)</span>')

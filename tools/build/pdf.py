@@ -3,10 +3,12 @@
 python -m tools.build.pdf
 """
 
-import shutil
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import yaml
 
 from tools import ROOT
 from tools.chromium import chromium, path_of_chromium
@@ -15,6 +17,9 @@ EVERY_FIGURE = """() => Promise.all([...document.images].map((image) => {
   image.loading = "eager";
   return image.decode();
 }))"""
+# Paper cannot unfold: folds are open, but for hints, for answers, which stand at the end, and for code.
+UNFOLDED = re.compile(r"<details>(?=\s*<summary>(?!\s*(?:Hint|Answers? to (?:prediction|quiz))))")
+FOLDED_CODE = '<details class="admonition hide above-input">'
 PDF = ROOT / "_build" / "weight-decay-by-experiment.pdf"
 
 
@@ -24,8 +29,13 @@ def single_page():
     command = [jupyter_book, "build", ".", "--builder", "singlehtml", "--quiet"]
     subprocess.run(command, cwd=ROOT, check=True)
     folder = ROOT / "_build" / "singlehtml"
+    text = UNFOLDED.sub("<details open>", (folder / "book" / "intro.html").read_text(encoding="utf-8"))
     # Sphinx writes it one folder further down than its links assume.
-    return shutil.copy(folder / "book" / "intro.html", folder / "all.html")
+    page = folder / "all.html"
+    page.write_text(
+        text.replace(FOLDED_CODE, FOLDED_CODE.replace("<details", "<details hidden")), encoding="utf-8"
+    )
+    return page
 
 
 def printed(browser, page, pdf):
@@ -37,14 +47,36 @@ def printed(browser, page, pdf):
     tab.close()
 
 
-def main():
-    if path_of_chromium() is None:
-        sys.exit("make pdf needs Chromium or Chrome on the PATH")
+def finish(path):
+    """Say in a printed PDF of whom it is and of when, and write it small."""
+    import pikepdf  # of forms-requirements.txt: building and testing the pages needs none of it
+
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    date = f"D:{citation['date-released']:%Y%m%d}000000Z"
+    with pikepdf.open(path, allow_overwriting_input=True) as pdf:
+        pdf.docinfo["/Author"] = config["author"]
+        pdf.docinfo["/Subject"] = citation["abstract"]
+        pdf.docinfo["/CreationDate"] = pdf.docinfo["/ModDate"] = date
+        pdf.Root.ViewerPreferences = pikepdf.Dictionary(DisplayDocTitle=True)
+        pdf.save(
+            path,
+            object_stream_mode=pikepdf.ObjectStreamMode.generate,
+            recompress_flate=True,
+            deterministic_id=True,
+        )
+
+
+def make(path=PDF):
+    """Write the PDF of the whole book."""
     page = single_page()
     with chromium() as browser:
-        printed(browser, page, PDF)
-    print(f"Printed. Open {PDF}")
+        printed(browser, page, path)
+    finish(path)
+    return path
 
 
 if __name__ == "__main__":
-    main()
+    if path_of_chromium() is None:
+        sys.exit("make pdf needs Chromium or Chrome on the PATH")
+    print(f"Printed. Open {make()}")
