@@ -92,7 +92,7 @@ def measured(browser, name, page, slower):
     tab = browser.new_page(viewport={"width": 1300, "height": 900})
     tab.goto((SITE / f"{page}.html").as_uri())
     root = tab.locator(f'.lab[data-lab="{name}"]')
-    root.evaluate(SETTLED)
+    root.and_(tab.locator(".lab-on:not([data-busy])")).wait_for()
     tab.context.new_cdp_session(tab).send("Emulation.setCPUThrottlingRate", {"rate": slower})
     browser.start_tracing(page=tab, categories=CATEGORIES)
     for control in root.locator(MOVABLE).all():
