@@ -64,7 +64,7 @@ test: book ## lint, unit tests, docstring examples, notebooks, and the built sit
 	@$(ONE_THREAD) $(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal --cov --cov-report=term:skip-covered --doctest-modules course_lib tests -m 'not site'
 	$(call stage,notebooks: strict nbval in another folder and a random order on two threads)
 	@rm -rf _build/elsewhere && cp -r book _build/elsewhere
-	@OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE PYTHONHASHSEED=random $(BIN)/python -m pytest -p tools.verify.redrawn --nbval --nbval-cell-timeout=300 -n auto --dist loadscope $$(find _build/elsewhere -name '*.ipynb' | sort -R)
+	@OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE PYTHONHASHSEED=random $(BIN)/python -m pytest -p tools.verify.redrawn --nbval --nbval-cell-timeout=300 -n auto --dist loadscope --no-loadscope-reorder $$(find _build/elsewhere -name '*.ipynb' | sort -R)
 	$(call stage,site: the built pages)
 	@$(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal -rs tests/book -m site
 
