@@ -4,17 +4,20 @@ import re
 from urllib.parse import parse_qsl
 
 import pytest
+from bs4 import BeautifulSoup
 
 from course_lib import check
 from tests.book.test_labs import Bench
-from tests.browsing import Visit
+from tests.browsing import SITE, Visit
 from tests.javascript import PLACES
 from tools import ROOT
 from tools.build import exercises, notebooks, teaching
 from tools.verify import claims
 
 TEXT = (ROOT / "book" / "teaching.md").read_text(encoding="utf-8")
+PAGE = SITE / "book" / "teaching.html"
 CHAPTERS = teaching.chapters()
+FOLD = re.compile(r"<details>.*?</details>", re.DOTALL)
 SETTINGS = re.findall(r"\{setting\}`[^`]+ <(\w+)#(\w+)\?([^>`]+)>`", TEXT)
 SECTIONS = dict(re.findall(r"^### (.+)\n\n((?:(?!^##).*\n)*)", TEXT, re.MULTILINE))
 
@@ -68,6 +71,29 @@ def test_every_chapter_has_its_goals_its_first_sight_and_its_facts():
         assert f"```{{teaching}} {chapter.name}\n" in section
         assert "*Afterwards students can*" in section
         assert ("{setting}" in section) != ("no lab" in section)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
+def test_wrong_answers_are_those_that_the_checkers_know(chapter):
+    said = "\n".join(teaching.facts(chapter))
+    (fold,) = FOLD.findall(said) or [""]
+    declared = exercises.declared(chapter.name).values()
+    assert re.findall(r"^`(\w+)`:$", fold, re.MULTILINE) == [exercise.name for exercise in declared]
+    replies = [reply for exercise in declared for reply in exercise.wrong]
+    assert re.findall(r"^- (.+)$", fold, re.MULTILINE) == replies
+    assert len(replies) >= 10 * len(declared)
+
+
+@pytest.mark.site
+def test_each_reply_stands_on_the_page_as_it_is_said():
+    def words(text):
+        return " ".join(re.findall(r"\w+", text))
+
+    text = words(BeautifulSoup(PAGE.read_text(encoding="utf-8"), "html.parser").get_text())
+    for chapter in CHAPTERS:
+        for exercise in exercises.declared(chapter.name).values():
+            for reply in exercise.wrong:
+                assert words(reply) in text
 
 
 def test_the_lecture_lasts_an_hour_and_a_half_and_asks_what_there_is():

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from tools import ROOT
-from tools.build import notebooks
+from tools.build import exercises, notebooks
 from tools.verify import claims
 
 HEAD = re.compile(r"^\*(\d+) minutes\. You need:? (.+)\*$", re.MULTILINE)
@@ -157,12 +157,24 @@ def facts(each):
         for level in LEVELS:
             if of_level := each.of_level(level):
                 yield f"- {level}: {', '.join(map(linked, of_level))}"
+    yield from mistakes(each)
     yield ""
     yield "*What is often heard, and the claim that refutes it*:"
     yield ""
     for claim in each.claims:
         if claim.heard:
             yield f"- “{claim.heard}” [{claim.id}](#{claim.id})"
+
+
+def mistakes(each):
+    """Return a fold with the wrong answers that have a name, by exercise: what the checkers reply to them."""
+    declared = exercises.declared(each.name)
+    if declared:
+        yield from ("", "<details>", "<summary>Wrong answers that the checkers know, and what they reply</summary>")
+    for name, checker in declared.items():
+        yield from ("", f"`{name}`:", "", *(f"- {reply}" for reply in checker.wrong))
+    if declared:
+        yield from ("", "</details>")
 
 
 PARTS = {"overview": overview, "week": week}
