@@ -163,13 +163,16 @@ class Page:
         self.body.section.append(answers)
 
     def lead_links(self, names, published):
-        """Lead links to the chapters of the EPUB, or to the published page; else their text is left."""
+        """Lead links to the chapters of the EPUB, or to the published page; else their text is left.
+
+        A lab's setting, behind a "?", is on the site alone.
+        """
         for link in self.body.select("a[href]"):
             address = urlparse(link["href"])
             if address.scheme or not address.path:
                 continue
             place = self.place(address.path)
-            if place.removesuffix(".html") in names:
+            if place.removesuffix(".html") in names and "?" not in address.fragment:
                 link["href"] = re.sub(r"\.html(?=#|$)", ".xhtml", link["href"])
             elif published:
                 link["href"] = urljoin(published, place) + f"#{address.fragment}" * bool(address.fragment)
