@@ -78,10 +78,18 @@ def test_wrong_answers_are_those_that_the_checkers_know(chapter):
     said = "\n".join(teaching.facts(chapter))
     (fold,) = FOLD.findall(said) or [""]
     declared = exercises.declared(chapter.name).values()
-    assert re.findall(r"^`(\w+)`:$", fold, re.MULTILINE) == [exercise.name for exercise in declared]
+    found = re.findall(r"^`(\w+)`, on \[([\w-]+)\]\(#\2\):$", fold, re.MULTILINE)
+    assert [name for name, _ in found] == [exercise.name for exercise in declared]
+    assert dict(found).items() <= teaching.CLAIM_OF.items()
     replies = [reply for exercise in declared for reply in exercise.wrong]
     assert re.findall(r"^- (.+)$", fold, re.MULTILINE) == replies
     assert len(replies) >= 10 * len(declared)
+
+
+def test_every_exercise_is_on_a_claim_and_no_other_has_one():
+    declared = [name for chapter in CHAPTERS for name in exercises.declared(chapter.name)]
+    assert sorted(teaching.CLAIM_OF) == sorted(declared)
+    assert set(teaching.CLAIM_OF.values()) <= {claim.id for chapter in CHAPTERS for claim in chapter.claims}
 
 
 @pytest.mark.site

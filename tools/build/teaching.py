@@ -20,6 +20,46 @@ LAB = re.compile(r"^labs\.\w+\(", re.MULTILINE)
 LEVELS = ("easy", "medium", "hard", "open-ended")
 IN_CLASS = {"prediction": 5, "quiz": 3, "lab": 10}  # minutes to plan with: nobody has measured them
 
+# The claim that an answer to an exercise needs, or could have found.
+CLAIM_OF = {
+    "signed_distances": "midpoint",
+    "penalized_loss": "weights-only",
+    "widest_line": "two-svms",
+    "line_of_training": "drift-limit",
+    "free_bias_optimum": "bias-decayed",
+    "from_textbook": "lambda-over-m",
+    "from_sum": "sum-divides",
+    "accumulated_gradient": "unequal-micro-batches",
+    "half_life_in_epochs": "adamw-clock",
+    "loss_weights": "data-parallel",
+    "sgdw_step": "same-step",
+    "sgdw_momentum_step": "momentum-differs",
+    "proximal_step": "no-zeros",
+    "adam_first_step": "adam-divides",
+    "mended_step": "one-line-test",
+    "decay_at_rest": "schedule-multiplier",
+    "loss_grid": "decayed-path-has-its-own-landscape",
+    "lr_limit": "critical-learning-rate",
+    "critical_momentum": "momentum-can-slow-down",
+    "ridge_alpha": "ridge-alpha-has-the-outputs-in-it",
+    "fastest_lr": "decay-lowers-the-limit",
+    "parity_report": "stable-runs-forget-rounding",
+    "mape": "mape-is-not-symmetric",
+    "checked_gradient": "central-differences-of-a-quadratic",
+    "ulps": "equal-operations-are-equal-bits",
+    "mended_run": "wall-sees-a-planted-mistake",
+    "decay_for_half": "a-schedule-leaves-by-its-area",
+    "decay_of_checkpoint": "frozen-words-faded-by-the-decay",
+    "groups_with_traps": "the-report-names-each-trap",
+    "fading_rows": "unseen-rows-fade",
+    "reached": "none-is-skipped-zero-is-not",
+    "decay_for_epochs": "more-data-wants-less",
+    "one_standard_error": "a-round-number-is-good-enough",
+    "floor_width": "a-round-number-is-good-enough",
+    "losses_by_folds": "folds-beat-one-split",
+    "decay_of_stopping": "early-stopping-is-ridge-within-a-factor",
+}
+
 WEEK = (
     ("why_decay", "perceptron_boundary"),
     ("lambda_and_batch_size", "scratch_vs_torch"),
@@ -170,9 +210,14 @@ def mistakes(each):
     """Return a fold with the wrong answers that have a name, by exercise: what the checkers reply to them."""
     declared = exercises.declared(each.name)
     if declared:
-        yield from ("", "<details>", "<summary>Wrong answers that the checkers know, and what they reply</summary>")
+        yield from (
+            "",
+            "<details>",
+            "<summary>Wrong answers, and what the checkers reply</summary>",
+        )
     for name, checker in declared.items():
-        yield from ("", f"`{name}`:", "", *(f"- {reply}" for reply in checker.wrong))
+        claim = CLAIM_OF[name]
+        yield from ("", f"`{name}`, on [{claim}](#{claim}):", "", *(f"- {reply}" for reply in checker.wrong))
     if declared:
         yield from ("", "</details>")
 
