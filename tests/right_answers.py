@@ -529,7 +529,7 @@ def stacked_folds(A, y, lambdas, n_folds):
 def ridge_folds(A, y, lambdas, n_folds):
     alphas = lambdas.numpy() * len(y) * (1 - 1 / n_folds) / 2
     how = {"cv": KFold(n_folds), "scoring": "neg_mean_squared_error"}
-    return -np.array([cross_val_score(Ridge(alpha=a), A, y, **how).mean() for a in alphas])
+    return -np.array([cross_val_score(Ridge(alpha=a), A.numpy(), y.numpy(), **how).mean() for a in alphas])
 
 
 def course_folds(A, y, lambdas, n_folds):
