@@ -1,6 +1,7 @@
 """The browser that prints the book and in which it is tested: Chromium or Chrome, where there is one."""
 
 import shutil
+import sys
 from contextlib import contextmanager
 
 from playwright.sync_api import sync_playwright
@@ -14,10 +15,16 @@ def path_of_chromium():
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
+def needed_chromium():
+    """Return where Chromium or Chrome is; without one, end and say so."""
+    return path_of_chromium() or sys.exit("This needs Chromium or Chrome on the PATH")
+
+
 @contextmanager
 def chromium(*flags):
     """A browser, for as long as it is used."""
+    path = needed_chromium()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path_of_chromium(), args=[*FLAGS, *flags])
+        browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
         yield browser
         browser.close()

@@ -134,3 +134,10 @@ def test_a_handout_leads_nowhere_on_this_machine_and_leaves_no_page_behind(brows
     assert b"file:" not in found
     assert len(re.findall(rb"/Type /Page\b", found)) > 2
     assert not (SITE / "book" / "handout.html").exists()
+
+
+def test_without_a_browser_it_says_so_before_anything_is_built(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(pdf, "single_page", pytest.fail)
+    with pytest.raises(SystemExit, match="Chromium or Chrome"):
+        pdf.make()

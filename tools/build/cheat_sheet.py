@@ -4,7 +4,6 @@ python -m tools.build.cheat_sheet
 """
 
 import re
-import sys
 import tempfile
 from functools import cache
 from html import escape
@@ -15,7 +14,7 @@ from bs4 import BeautifulSoup
 
 from tools import ROOT
 from tools.build.pdf import finish, printed
-from tools.chromium import chromium, path_of_chromium
+from tools.chromium import chromium
 
 BOOK = ROOT / "_build" / "html" / "book"
 PDF = ROOT / "_build" / "cheat-sheet.pdf"
@@ -72,6 +71,4 @@ def make(path=PDF):
 
 
 if __name__ == "__main__":
-    if path_of_chromium() is None:
-        sys.exit("the cheat sheet needs Chromium or Chrome on the PATH")
     print(f"Printed. Open {make()}")

@@ -17,7 +17,7 @@ from bs4 import BeautifulSoup
 from tools import ROOT
 from tools.build import notebooks
 from tools.build.pdf import printed
-from tools.chromium import chromium, path_of_chromium
+from tools.chromium import chromium
 
 SITE = ROOT / "_build" / "html"
 BOOK = SITE / "book"
@@ -126,8 +126,6 @@ def print_handout(browser, chapter, *, answers):
 
 
 def main(names):
-    if path_of_chromium() is None:
-        sys.exit("make handout needs Chromium or Chrome on the PATH")
     with chromium() as browser:
         for chapter in names or [path.stem for path in notebooks.chapters()]:
             write_notebooks(chapter)

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from tools import ROOT
-from tools.chromium import chromium, path_of_chromium
+from tools.chromium import chromium
 
 EVERY_FIGURE = """() => Promise.all([...document.images].map((image) => {
   image.loading = "eager";
@@ -69,14 +69,11 @@ def finish(path):
 
 def make(path=PDF):
     """Write the PDF of the whole book."""
-    page = single_page()
     with chromium() as browser:
-        printed(browser, page, path)
+        printed(browser, single_page(), path)
     finish(path)
     return path
 
 
 if __name__ == "__main__":
-    if path_of_chromium() is None:
-        sys.exit("make pdf needs Chromium or Chrome on the PATH")
     print(f"Printed. Open {make()}")

@@ -209,17 +209,13 @@ def facts(each):
 def mistakes(each):
     """Return a fold with the wrong answers that have a name, by exercise: what the checkers reply to them."""
     declared = exercises.declared(each.name)
-    if declared:
-        yield from (
-            "",
-            "<details>",
-            "<summary>Wrong answers, and what the checkers reply</summary>",
-        )
+    if not declared:
+        return
+    yield from ("", "<details>", "<summary>Wrong answers, and what the checkers reply</summary>")
     for name, checker in declared.items():
         claim = CLAIM_OF[name]
         yield from ("", f"`{name}`, on [{claim}](#{claim}):", "", *(f"- {reply}" for reply in checker.wrong))
-    if declared:
-        yield from ("", "</details>")
+    yield from ("", "</details>")
 
 
 PARTS = {"overview": overview, "week": week}
@@ -234,8 +230,6 @@ def linked(exercise):
 
 def lines(part):
     """Return a part of the page as lines of Markdown: the overview, the week, or a chapter."""
-    found = chapters()
     if part in PARTS:
-        return [*PARTS[part](found)]
-    (each,) = (one for one in found if one.name == part)
-    return [*facts(each)]
+        return [*PARTS[part](chapters())]
+    return [*facts(chapter(ROOT / "book" / f"{part}.ipynb"))]

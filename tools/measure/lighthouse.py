@@ -17,7 +17,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 from tools import ROOT
-from tools.chromium import path_of_chromium
+from tools.chromium import needed_chromium
 from tools.measure.weight import COMPRESSED_ALREADY, SITE, Quiet, on_its_way, pages, served
 
 PROGRAM = ROOT / "_build" / "lighthouse" / "node_modules" / ".bin" / "lighthouse"
@@ -50,7 +50,7 @@ def report(address, categories=CATEGORIES):
     """Return the report of one run, with the settings of a phone."""
     command = [PROGRAM, address, "--quiet", "--output=json", f"--only-categories={','.join(categories)}"]
     flags = "--chrome-flags=--headless=new --no-sandbox --disable-gpu"
-    environment = os.environ | {"CHROME_PATH": path_of_chromium()}
+    environment = os.environ | {"CHROME_PATH": needed_chromium()}
     run = subprocess.run([*command, flags], env=environment, check=True, capture_output=True, text=True)
     return json.loads(run.stdout)
 
@@ -94,8 +94,6 @@ def measured(asked):
 
 
 def main(names):
-    if path_of_chromium() is None:
-        sys.exit("make lighthouse needs Chromium or Chrome on the PATH")
     record = measured(names or pages())
     if not names:
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
