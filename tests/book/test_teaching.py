@@ -7,7 +7,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from course_lib import check
-from tests.book.test_labs import Bench
+from tests.benches import Bench
 from tests.browsing import SITE, Visit
 from tests.javascript import PLACES
 from tools import ROOT

@@ -10,7 +10,13 @@ import pytest
 import yaml
 
 COMMANDS = ["make book", "make test", "make lowest"]
-PRETENDED = ("make", "pip", "pytest", "apt-get", "chromium")
+BROWSERS = {  # programs, and the packages that have them
+    "chromium": "chromium",
+    "firefox-esr": "firefox-esr",
+    "WebKitWebDriver": "webkit2gtk-driver",
+    "Xvfb": "xvfb",
+}
+PRETENDED = ("make", "pip", "pytest", "apt-get", *BROWSERS)
 PRETEND = """#!/bin/sh
 line="${0##*/} $*"
 echo "$line" >> "$CALLS"
@@ -77,15 +83,22 @@ def test_ci_runs_the_two_commands_and_the_lowest_versions_and_loses_no_failure(c
     check_that_no_failure_is_lost(calls, [".ci/run"], COMMANDS)
 
 
-def test_ci_installs_a_browser_where_there_is_none(calls):
-    status, made = calls([".ci/run"], without=["chromium"])
+@pytest.mark.parametrize("without", [*([program] for program in BROWSERS), [*BROWSERS]], ids=str)
+def test_ci_installs_the_browsers_that_are_missing(calls, without):
+    status, made = calls([".ci/run"], without=without)
     assert status == 0
-    assert made[0] == "apt-get update -qq"
-    assert made[1].startswith("apt-get install ")
-    assert "chromium" in made[1].split()
-    assert made[2:] == COMMANDS
-    for fails in made[:2]:
-        assert calls([".ci/run"], fails=fails)[0] != 0
+    update, install, *commands = made
+    assert update == "apt-get update -qq"
+    assert install.startswith("apt-get install ")
+    assert {*BROWSERS.values()}.intersection(install.split()) == {BROWSERS[program] for program in without}
+    assert commands == COMMANDS
+
+
+@pytest.mark.parametrize("fails", ["update -qq", "install -y -qq --no-install-recommends xvfb"])
+def test_ci_ends_where_no_browser_can_be_installed(calls, fails):
+    status, made = calls([".ci/run"], without=["Xvfb"], fails=f"apt-get {fails}")
+    assert status != 0
+    assert made[-1] == f"apt-get {fails}"
 
 
 def test_the_book_is_built_and_tested_as_ci_does(calls, root):

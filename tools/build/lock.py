@@ -23,19 +23,20 @@ def normalized(name):
 def locked(requirements="requirements.txt"):
     """Return the lines of the constraints for the running environment."""
     direct = re.findall(r"^([\w.-]+)==", (ROOT / requirements).read_text(), re.MULTILINE)
-    versions, waiting = {}, [normalized(name) for name in direct]
+    versions, seen, waiting = {}, set(), [(normalized(name), "") for name in direct]
     while waiting:
-        name = waiting.pop()
-        if name in versions or COMPANIONS.match(name):
+        name, extra = waiting.pop()
+        if (name, extra) in seen or COMPANIONS.match(name):
             continue
+        seen.add((name, extra))
         try:
             found = distribution(name)
         except PackageNotFoundError:  # needed on another platform only
             continue
         versions[name] = found.version
         for requirement in map(Requirement, found.requires or []):
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                waiting.append(normalized(requirement.name))
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                waiting += [(normalized(requirement.name), wanted) for wanted in ("", *requirement.extras)]
     for name in direct:
         del versions[normalized(name)]
     return [f"{name}=={version}" for name, version in sorted(versions.items())]
