@@ -489,6 +489,10 @@ function open(lab, root, defaults, data) {
       job = { found: undefined, work: lab.run?.({ ...settings }, data), timer: 0 };
       advance(job);
     }
+    drawSoon();
+  }
+
+  function drawSoon() {
     cancelAnimationFrame(waiting);
     waiting = requestAnimationFrame(draw);
   }
@@ -504,7 +508,7 @@ function open(lab, root, defaults, data) {
     if (!step.done) {
       current.timer = setTimeout(() => {
         advance(current);
-        draw();
+        drawSoon();
       }, SLICE);
     }
   }
