@@ -1,5 +1,7 @@
 """The exercises of *One lambda, five different steps*."""
 
+from math import exp, log1p
+
 import torch
 
 from course_lib._checking import exercise
@@ -59,7 +61,7 @@ PULLED = {"w": _tensor(1.0, -1.5), "gradient": _tensor(0.4, 2.0), "lr": 0.1, "we
         "The weights decay, and the gradient is forgotten.": lambda w, g, lr, decay: (1 - lr * decay) * w,
         "The gradient decays instead of the weights.": lambda w, g, lr, decay: w - lr * g - lr * decay * g,
         "Shrunk by a power of e: close to the step only where lr * weight_decay is small.": (
-            lambda w, g, lr, decay: torch.exp(torch.tensor(-lr * decay).double()) * w - lr * g
+            lambda w, g, lr, decay: exp(-lr * decay) * w - lr * g
         ),
         "This is the change. Return the weights after it.": (
             lambda w, g, lr, decay: -lr * g - lr * decay * w
@@ -120,8 +122,11 @@ def _momentum_step(w, g, v, lr, mu, decay, *, coupled=False, fresh=1.0, after=Fa
         "The weights move by the gradient alone: where is the velocity?": (
             lambda w, g, v, lr, mu, decay: ((1 - lr * decay) * w - lr * g, mu * v + g)
         ),
-        "The velocity holds the learning rate: torch multiplies it in the step.": (
+        "Your velocity holds the learning rate. torch's does not: lr multiplies it in the step.": (
             lambda w, g, v, lr, mu, decay: ((1 - lr * decay) * w - mu * v - lr * g, mu * v + lr * g)
+        ),
+        "Your velocity is the step itself, with lr and a minus in it. torch's gathers gradients alone.": (
+            lambda w, g, v, lr, mu, decay: ((1 - lr * decay) * w + mu * v - lr * g, mu * v - lr * g)
         ),
         "This is Nesterov's step: it looks ahead once more.": (
             lambda w, g, v, lr, mu, decay: (
@@ -188,7 +193,7 @@ def _soft(w, by):
         "This is what is cut off. Return what is left.": (
             lambda w, g, lr, decay: (w - lr * g).clip(-lr * decay, lr * decay)
         ),
-        "The sign is that of the weight before the step.": (
+        "The sign here is that of the weight before the step. The step may turn it.": (
             lambda w, g, lr, decay: w.sign() * ((w - lr * g).abs() - lr * decay).clamp(min=0)
         ),
         "The gradient is forgotten.": lambda w, g, lr, decay: _soft(w, lr * decay),
@@ -236,10 +241,10 @@ def _adam_start(rng):
         "This is SGD: the gradient is not divided by its size.": (
             lambda w, g, lr, decay, dec: w - lr * g - lr * decay * w
         ),
-        "AdamW's decay is not multiplied by lr.": (
+        "In your AdamW the decay is not multiplied by lr.": (
             lambda w, g, lr, decay, dec: _adam(w, g, lr, decay / lr if dec else decay, dec)
         ),
-        "Adam's decay is multiplied by lr before it joins the gradient.": (
+        "In your Adam the decay is multiplied by lr before it joins the gradient.": (
             lambda w, g, lr, decay, dec: _adam(w, g, lr, decay if dec else lr * decay, dec)
         ),
         "AdamW shrinks after the step here. It shrinks the weights that the step starts from.": (
@@ -354,7 +359,7 @@ def mended_step(w, gradient, lr, weight_decay):
             lambda lr, decay: 2 * decay / (lr * (1 - decay))
         ),
         "A logarithm is right for steps without end. At rest a single one has to change nothing.": (
-            lambda lr, decay: -torch.log1p(torch.tensor(-decay).double()).item() / lr
+            lambda lr, decay: -log1p(-decay) / lr
         ),
     },
     hints=[
@@ -364,6 +369,6 @@ def mended_step(w, gradient, lr, weight_decay):
     ],
 )
 def decay_at_rest(lr, weight_decay):
-    """Return torch's weight_decay for SGD that rests where a package does
-    that multiplies w by 1 - weight_decay after each step of SGD."""
+    """A package multiplies w by 1 - weight_decay after each step of SGD.
+    Return the weight_decay with which torch's SGD rests where it does."""
     return weight_decay / (lr * (1 - weight_decay))

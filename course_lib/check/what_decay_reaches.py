@@ -1,6 +1,7 @@
 """The exercises of *What does decay reach in your model?*"""
 
 import copy
+from math import exp, log
 
 import torch
 from torch import nn
@@ -14,17 +15,13 @@ __all__ = ["decay_for_half", "decay_of_checkpoint", "groups_with_traps", "fading
     cases=[{"lr": 0.1, "n_steps": 1}, {"lr": 2e-3, "n_steps": 3000}],
     draw=lambda rng: {"lr": float(10 ** rng.uniform(-3, -0.5)), "n_steps": int(rng.integers(7, 300))},
     wrong={
-        "Close: ln 2 / (n_steps * lr) is right for many small steps only.": (
-            lambda lr, n: torch.log(torch.tensor(2.0).double()).item() / (n * lr)
-        ),
+        "Close: ln 2 / (n_steps * lr) is right for many small steps only.": (lambda lr, n: log(2) / (n * lr)),
         "This is what is lost in a step. Divide it by lr.": lambda lr, n: 1 - 0.5 ** (1 / n),
         "It is multiplied by lr, where it has to be divided.": lambda lr, n: (1 - 0.5 ** (1 / n)) * lr,
         "A half is spread over the steps evenly: but each takes its part of what is left.": (
             lambda lr, n: 0.5 / (n * lr)
         ),
-        "This leaves 1/e, and not a half.": (
-            lambda lr, n: (1 - torch.exp(torch.tensor(-1 / n).double()).item()) / lr
-        ),
+        "This leaves 1/e, and not a half.": (lambda lr, n: (1 - exp(-1 / n)) / lr),
         "The power is n_steps. It has to be 1 / n_steps: what is left after one step.": (
             lambda lr, n: (1 - 0.5**n) / lr
         ),
@@ -84,7 +81,7 @@ def _left(before, after):
             lambda b, a, u, lr, n: (1 - _left(_others(b, u), _others(a, u)) ** (1 / n)) / lr
         ),
         "Close: -log(left) / (n_steps * lr) is its value for small steps.": (
-            lambda b, a, u, lr, n: -torch.tensor(_left(b[u], a[u])).double().log().item() / (n * lr)
+            lambda b, a, u, lr, n: -log(_left(b[u], a[u])) / (n * lr)
         ),
         "What is lost is spread evenly over the steps: but each takes its part of what is left.": (
             lambda b, a, u, lr, n: (1 - _left(b[u], a[u])) / (n * lr)
@@ -234,6 +231,9 @@ def _is_linear_weight(model, name, parameter):
         "bias_net is a linear layer, whatever its name.": (
             _groups(lambda model, name, p: _is_linear_weight(model, name, p) and "bias" not in name)
         ),
+        "You left the embedding free where it is the head's weight, too: tied, it is a linear layer's.": (
+            _groups(lambda model, name, p: _is_linear_weight(model, name, p) and name != "words.weight")
+        ),
         "You decayed the embedding as well, where it is not the head's weight.": (
             _groups(lambda model, name, p: _is_linear_weight(model, name, p) or name == "words.weight")
         ),
@@ -246,7 +246,7 @@ def _is_linear_weight(model, name, parameter):
 )
 def groups_with_traps(model, weight_decay):
     """Return two parameter groups, of which the first decays: weights of
-    linear layers. The rest is free; frozen parameters are left out."""
+    linear layers, tied or not. The rest is free; leave frozen ones out."""
     linear = {m.weight for m in model.modules() if isinstance(m, nn.Linear)}
     trained = [p for p in model.parameters() if p.requires_grad]
     decayed = [p for p in trained if p in linear]
@@ -307,7 +307,7 @@ def _fading(tokens, n_words, in_batch, absent):
         ),
     },
     hints=[
-        "Which gradient has a row of nn.Embedding that no token picks: zero, or None?",
+        "No token picks some row of nn.Embedding. What is the gradient of that row: zero, or None?",
         "Zero. And AdamW shrinks whatever has a gradient, zero or not.",
     ],
 )

@@ -2,6 +2,7 @@
 
 import re
 import time
+from copy import copy
 from functools import partial
 
 import numpy as np
@@ -55,6 +56,34 @@ def test_a_wrong_answer_with_a_name_gets_it(name, sentence):
     exercise = getattr(check, name)
     verdict = exercise(answer_of(exercise.wrong[sentence]))
     assert not verdict
+    assert verdict.says.startswith(sentence), verdict
+
+
+@pytest.fixture
+def float64():
+    """Torch makes float64, for as long as a test runs."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize(("name", "sentence"), WRONG)
+def test_a_wrong_answer_that_a_reader_computes_in_float64_gets_its_name(name, sentence, float64):
+    """What is rounded to float32 on its way is nobody's answer: the name would never be said."""
+    exercise = getattr(check, name)
+    answer = exercise.wrong[sentence]
+
+    def in_float32(*arguments):
+        torch.set_default_dtype(torch.float32)
+        try:
+            return answer(*arguments)
+        finally:
+            torch.set_default_dtype(torch.float64)
+
+    exercise = copy(exercise)
+    exercise.wrong = {**exercise.wrong, sentence: in_float32}
+    verdict = exercise(answer_of(answer))
     assert verdict.says.startswith(sentence), verdict
 
 
@@ -167,11 +196,13 @@ EXCEPTIONS = (
         )
     }
     | {
-        # Of numbers alone, torch.tensor makes float32.
+        # Of numbers alone, and of whole ones in tensors, torch makes float32.
         ("float32", name): None
         for name in NAMES
         if not any(
-            isinstance(value, torch.Tensor | torch.nn.Module | list)
+            value.is_floating_point()
+            if isinstance(value, torch.Tensor)
+            else isinstance(value, torch.nn.Module | list)
             for value in next(getattr(check, name).instances()).values()
         )
     }
@@ -364,6 +395,13 @@ def test_numbers_that_look_alike_are_shown_until_they_differ():
     assert shown["expected"] != shown["got"]
 
 
+def test_what_is_shown_beside_a_problem_is_short_and_names_no_place_in_memory():
+    shown = check.reached(in_place(check.reached)).shown
+    assert (shown["loss"], shown["make"]) == ("a function", "a function")
+    assert shown["expected"].startswith("words.weight: 0.1797, ")
+    assert check.sgdw_step(in_place(check.sgdw_step)).shown["expected"] == "[0.95, -1.425]"
+
+
 def test_a_grid_that_is_turned_over_is_told_so():
     turned = check.loss_grid(lambda *arguments: check.loss_grid.reference(*arguments).T)
     assert turned.says.endswith("instead of a tensor of shape (3, 2). Turned over (`.T`), it is right.")
@@ -393,6 +431,20 @@ def test_one_number_is_no_pair_and_float32_of_numbers_alone_is_right():
     assert "a single number instead of a tuple of 2" in check.from_sum(lambda lr, d, n: lr * n).says
     assert check.from_sum(lambda lr, d, n: torch.tensor([lr * n, d / n]))
     assert not check.from_sum(lambda lr, d, n: torch.tensor([lr * n, d / n]).bfloat16() * 1.1)
+
+
+def test_float32_is_right_where_tensors_hold_whole_numbers_alone():
+    assert check.fading_rows(lambda tokens, n, lr, d: torch.full((n,), 1 - lr * d))
+    assert "lost" in check.fading_rows(lambda tokens, n, lr, d: torch.full((n,), lr * d)).says
+    assert "float32 only" in check.sgdw_step(lambda w, g, lr, d: sgdw(w, g, lr, d).float()).says
+
+
+def test_one_tensor_is_no_pair_of_tensors_and_two_in_a_stack_are():
+    right = check.sgdw_momentum_step.reference
+    alone = check.sgdw_momentum_step(lambda *arguments: right(*arguments)[0])
+    assert alone.says == "It returns a tensor of shape (2,) instead of a tuple of 2."
+    assert check.sgdw_momentum_step(lambda *arguments: torch.stack(right(*arguments)))
+    assert check.sgdw_momentum_step(lambda *arguments: np.stack(right(*arguments)))
 
 
 @pytest.mark.parametrize(
