@@ -206,6 +206,33 @@ def test_small_form_of_the_boundary_lab_tells_a_part_of_what_the_lab_tells():
     assert set(script("boundary")(names, data=whole.data)) == set(whole.settings)
 
 
+def test_boundary_lab_shows_what_chapter_1_says():
+    lab = labs.boundary(weight_decay=0.01, decay_bias=False, n_steps=100)
+
+    def at(**setting):
+        return labs.Lab("boundary", lab.settings | setting, lab.data)
+
+    def angles(steps, **setting):
+        states = {state["step"]: state["theta"] for state in script("boundary").run(at(**setting))}
+        return [float(angle(np.array(states[step][:2]))) for step in steps]
+
+    X, y = two_points(torch.float64)
+    expected, widest = (angle(line.weight) for line in (bisector(*X), max_margin(X, y, count_bias=True)))
+    turning = angles([1, 10, 100, 10**4, 10**6], weight_decay=0.0)
+    assert turning == sorted(turning, reverse=True)
+    assert turning[0] > expected > turning[1] > turning[-1] > widest
+    lost = {
+        decay: script("boundary").facts(at(weight_decay=decay, decay_bias=True))["(1, 1) is"]
+        for decay in (0.2, 0.25)
+    }
+    assert [said.partition(" ")[0] for said in lost.values()] == ["right;", "wrong"]
+    first, then, at_last = angles([10, 50, 10**4])
+    assert then < first < at_last
+    assert abs(at_last - expected) < 0.01
+    told = script("boundary").facts(at(X=[[3, 2], [2, 3]]))
+    assert told["angle of the bisector"] == told["angle of the widest margin"]
+
+
 def test_front_page_says_of_the_small_form_what_it_tells(root):
     text = re.sub(r"<!--.*?-->", "", (root / "book" / "intro.md").read_text(encoding="utf-8"))
     (said,) = re.findall(r"Drag the steps from 10 to a million:.*?\. *Then.*?\.\n", text, re.DOTALL)

@@ -261,6 +261,30 @@ def test_clock_lab_refuses_what_its_controls_do_not_reach(argument, value):
     assert script("clock")("control(name).read(String(value)) ?? null", name=argument, value=value) is None
 
 
+def test_clock_lab_shows_what_chapter_2_says():
+    lab = labs.clock(lr=0.02, weight_decay=0.1)
+
+    def facts(**setting):
+        return script("clock").facts(labs.Lab("clock", lab.settings | setting, lab.data))
+
+    def left(told, batch):
+        return float(told[f"left, batch of {batch}"])
+
+    keeping = [
+        (lr, decay)
+        for lr in ("1", "sqrt k", "k")
+        for decay in ("1", "sqrt k", "k")
+        for told in [facts(lr_times=lr, weight_decay_times=decay)]
+        if abs(left(told, 16) / left(told, 128) - 1) < 0.03
+    ]
+    assert keeping == [("1", "k"), ("sqrt k", "sqrt k"), ("k", "1")]
+    falling, shorter = facts(schedule="cosine"), facts(n_epochs=lab.settings["n_epochs"] // 2)
+    for batch in (16, 128):
+        assert abs(left(falling, batch) - left(shorter, batch)) < 1e-3
+    told = facts(lr=1e-3, weight_decay=1e-2)
+    assert {told[f"left in bfloat16, batch of {batch}"] for batch in (16, 128)} == {"1: no step moves it"}
+
+
 def test_clock_lab_draws_a_weight_that_grows_up_to_where_it_exceeds_one():
     lab = labs.clock(lr=1.0, weight_decay=1.0, k=np.int64(64), lr_times="k", weight_decay_times="k")
     (_, small), (_, large) = (line.get_xydata().T for line in plt.gcf().axes[0].lines[:2])

@@ -387,6 +387,37 @@ def test_landscape_lab_refuses_what_its_controls_do_not_reach(argument, value):
         labs.landscape(**{argument: value})
 
 
+def test_landscape_lab_shows_what_chapter_4_says():
+    lab = labs.landscape(loss="valley", lr=0.02, momentum=0.6, weight_decay=1.0, bare=True)
+
+    def facts(**setting):
+        return script("landscape").facts(labs.Lab("landscape", lab.settings | setting, lab.data))
+
+    def end(told):
+        (place,) = (text for what, text in told.items() if what.startswith("weight and bias"))
+        return np.array(place.strip("()").replace("\N{MINUS SIGN}", "-").split(", "), dtype=float)
+
+    plain = {"loss": "MSELoss", "momentum": 0, "weight_decay": 0}
+    first, second, last = (end(facts(**plain, lr=0.6, n_steps=n))[1] for n in (1, 2, 100))
+    assert first - last > 1 > 0.3 > abs(second - last)  # past the minimum and back
+    assert facts(**plain, lr=1.0)["in the long run"] == "diverges"
+    limits = [
+        float(facts(**plain | {"weight_decay": decay}, lr=0.1)["largest stable lr"]) for decay in (0, 1, 10)
+    ]
+    assert limits == sorted(limits, reverse=True)
+    bare = facts(momentum=0, weight_decay=0)
+    assert bare["in the long run"] == "jumps to and fro forever"
+    assert bare["largest stable lr"] == "0.0200"
+    rates = [
+        float(facts(weight_decay=0, lr=0.03, momentum=momentum)["factor per step"])
+        for momentum in (0.5, 0.7, 0.9)
+    ]
+    assert rates[1] < 0.84 < 0.94 < min(rates[0], rates[2])
+    weight, bias = np.array([end(facts(weight_decay=decay)) for decay in (0.1, 10)]).T
+    assert bias[1] < 0.2 < 1.8 < weight[1]
+    assert float(facts(dampening=0.5)["largest stable lr"]) > float(facts()["largest stable lr"])
+
+
 def test_landscape_lab_draws_what_is_descended_and_the_bare_loss_beside_it():
     labs.landscape(momentum=0.9, nesterov=True, weight_decay=2.0, bare=True, n_steps=5)
     descended, bare = plt.gcf().axes[:2]

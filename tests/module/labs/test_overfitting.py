@@ -1,5 +1,6 @@
 """The lab on overfitting, against the optimum."""
 
+import math
 from functools import cache
 
 import matplotlib.pyplot as plt
@@ -149,6 +150,26 @@ def told_of_a_polynomial(lab):
 def test_overfitting_lab_tells_at_each_setting_what_course_lib_computes():
     for lab in moved(labs.overfitting):
         assert script("overfitting").facts(lab) == told_of_a_polynomial(lab), lab.settings
+
+
+def test_overfitting_lab_shows_what_chapter_0_says():
+    lab = labs.overfitting()
+
+    def number(fact, **setting):
+        text = script("overfitting").facts(labs.Lab("overfitting", lab.settings | setting, lab.data))[fact]
+        return math.inf if text == "above 10⁶" else 0.0 if text == "below 10⁻⁶" else float(text)
+
+    star = script("overfitting").facts(lab)["its lowest"].split("λ = ")
+    decays = [0.0, 1e-4, 1e-2, float(star[1]), 0.3, 1.0, 10.0]
+    held, training = (
+        [number(f"{which} loss", weight_decay=decay) for decay in decays]
+        for which in ("held-out", "training")
+    )
+    assert np.sign(np.diff(held)).tolist() == [-1, -1, -1, 1, 1, 1]
+    assert (np.diff(training) > 0).all()
+    assert script("overfitting").facts(labs.overfitting(noise=0.0))["its lowest"].endswith("at λ = 0")
+    held = {n: number("held-out loss", n_samples=n) for n in range(3, 16)}
+    assert max(held, key=held.get) == lab.settings["degree"] + 1
 
 
 @pytest.mark.parametrize(
