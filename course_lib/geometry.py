@@ -61,7 +61,7 @@ def angle(weight: Array) -> torch.Tensor:
 def angle_between(u: Array, v: Array) -> torch.Tensor:
     r"""Return the angle between two vectors, in degrees, accurate for small angles too.
 
-    .. math:: 2\operatorname{atan2}(\|\hat u - \hat v\|, \|\hat u + \hat v\|) \in [0°, 180°]
+    .. math:: 2\operatorname{atan2}(\|\hat u - \hat v\|, \|\hat u + \hat v\|)
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def angle_between(u: Array, v: Array) -> torch.Tensor:
     Returns
     -------
     Tensor of shape (...)
-        Degrees.
+        Degrees, from 0 to 180.
 
     Raises
     ------

@@ -27,8 +27,8 @@ def logistic_objective(
 ) -> Any:  # Tensor or ndarray
     r"""Return the penalized logistic loss, of one parameter vector or of many.
 
-    .. math:: J = \frac1n\sum_i \log\bigl(1 + e^{-s_i(w \cdot x_i + b)}\bigr) + \lambda\,\Omega,
-        \qquad s_i = 2y_i - 1
+    .. math:: J = \frac1n\sum_i \log\bigl(1 + e^{-\gamma_i}\bigr) + \lambda\,\Omega, \qquad
+        \gamma_i = s_i(w \cdot x_i + b), \qquad s_i = 2y_i - 1
 
     with :math:`\Omega = \tfrac12\|w\|^2` for "l2" (there is a 1/2) and :math:`\|w\|_1` for "l1"
     (there is none). Nothing is multiplied by a learning rate.
@@ -162,7 +162,8 @@ def least_squares_optimum(
 ) -> LinearModel:
     r"""Return the minimizer of the mean squared error plus an L2 penalty: ridge regression.
 
-    .. math:: J = \frac{1}{nk}\,\|XW + \mathbf 1 b^\top - Y\|^2 + \frac{\lambda}{2}\,\|W\|^2
+    .. math:: J = \frac{1}{nk}\,\|E\|^2 + \frac{\lambda}{2}\,\|W\|^2, \qquad
+        E = XW + \mathbf 1 b^\top - Y
 
     Its gradient is zero where, with Z the rows (x, 1) and D the identity with a 0 for a free bias,
 

@@ -122,7 +122,8 @@ def _parameters(parameters: torch.Tensor | Iterable[torch.Tensor]) -> list[torch
 def soft_threshold(x: Array, threshold: float) -> torch.Tensor:
     r"""Move every value towards zero by `threshold`, and stop at zero.
 
-    .. math:: S_\tau(x) = \operatorname{sign}(x)\,\max(|x| - \tau, 0) = x - \min(\max(x, -\tau), \tau)
+    .. math:: \begin{aligned} S_\tau(x) &= \operatorname{sign}(x)\,\max(|x| - \tau, 0) \\
+        &= x - \min(\max(x, -\tau), \tau) \end{aligned}
 
     It is the proximal map of :math:`\tau\,|x|`: after a gradient step of size lr on the loss, an L1
     penalty :math:`\lambda\|w\|_1` (no 1/2) asks for ``soft_threshold(w, lr * lambda)``.

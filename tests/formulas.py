@@ -33,6 +33,7 @@ BRACES = {
     r"(\\sqrt|\\exp)\{([^{}]*)\}": r"\1(\2)",
     r"\^\{([^{}]*)\}": r"^(\1)",
 }
+ALIGNED = re.compile(r"\\(?:begin|end)\{aligned\}|\\\\(?=\s*&)|&")
 CASES = re.compile(r"(\w+) = \\begin\{cases\}(.*?)\\end\{cases\}", re.DOTALL)
 TOKEN = re.compile(r"\\?[A-Za-z]+(?:_\w)?|\d+\.?\d*|[-+/^(),]|\S+")
 SHRINK = sympy.Symbol("eta") * sympy.Symbol("lambda_")
@@ -71,6 +72,7 @@ def statements(text):
     text = CASES.sub(
         lambda match: " ".join(f"{match[1]} = {case} \\qquad" for case in _cases(match[2])), text
     )
+    text = ALIGNED.sub(" ", text)
     parts = re.split(r"\\qquad|\\quad\s*\\text\{and\}|\\quad\s*(?=\()|\\in\b", text)
     parts = [part.strip(" .,\n") for part in parts if not re.search(r"\\text|°", part)]
     return [re.split(r"(?:\s|\\;)*(?:\\leftarrow|=)(?:\s|\\;)*", part) for part in parts if part]

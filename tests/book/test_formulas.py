@@ -79,7 +79,13 @@ def of_the_product(v):
 
 def difference_of_squares(v):
     w_1, w_2 = of_the_product(v).tolist()
+    v["q"] = (1 - v["eta"] * v["lambda_"]) ** 2 - (v["eta"] * v["e"]) ** 2
     return w_1**2 - w_2**2
+
+
+def share_of_the_difference(v):
+    before = v["w_1"] ** 2 - v["w_2"] ** 2
+    return difference_of_squares(v) / before
 
 
 def regression_loss(v):
@@ -130,6 +136,7 @@ CASES = {
     ("loss_landscapes", "w_1"): lambda v: of_the_product(v)[0].item(),
     ("loss_landscapes", "w_2"): lambda v: of_the_product(v)[1].item(),
     ("loss_landscapes", "w_1^2 - w_2^2"): difference_of_squares,
+    ("loss_landscapes", "q"): share_of_the_difference,
     ("what_decay_reaches", r"c\,g + \lambda w"): clipped,
     ("scratch_vs_torch", "J(W, b)"): regression_loss,
     ("scratch_vs_torch", r"\frac{\partial J}{\partial W}"): partial(slope, "W"),

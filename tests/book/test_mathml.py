@@ -11,12 +11,16 @@ from py_mini_racer import JSEvalException
 from tests.browsing import SITE, Visit
 from tools import ROOT
 from tools.build import math_font, notebooks
-from tools.build.formulas import mathml
+from tools.build.formulas import mathml, on_its_own
 
 CHAPTERS = [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks.chapters()]
 FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
 SOURCE = re.compile(r"<annotation[^>]*>(.*?)</annotation>", re.DOTALL)
+SET = re.compile(r'<div class="formula"[^>]*>.*?</div>|<math\b.*?</math>', re.DOTALL)
+GAP = re.compile(r"\\q?quad\b")
 WRITTEN = re.compile(r"\$\$(.+?)\$\$|(?<![\\$])\$(?!\$)(.+?)(?<!\\)\$", re.DOTALL)
+DISPLAYED = re.compile(r'<div class="[^"]*\bformula"[^>]*>(.*?)</div>', re.DOTALL)
+GAP = re.compile(r"\\q?quad\b")
 CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 
 
@@ -28,11 +32,36 @@ def plain(tex):
     return " ".join(tex.split())
 
 
+def sources(html):
+    return [unescape(source) for source in SOURCE.findall(html)]
+
+
 def test_a_formula_carries_its_source():
     formula = mathml(r"a < \tfrac{1}{2}\,b")
     assert formula.startswith(r'<math alttext="a &lt; \tfrac{1}{2}\,b"><semantics>')
     assert SOURCE.findall(formula) == [r"a &lt; \tfrac{1}{2}\,b"]
     assert '<math alttext="x" display="block">' in mathml("x", display=True)
+
+
+@pytest.mark.parametrize(
+    ("tex", "parts"),
+    [
+        (r"a = b, \qquad c = d", ["a = b,", "c = d"]),
+        (r"a \quad\text{and}\quad \{b\}", ["a", r"\text{and}", r"\{b\}"]),
+        (r"\left( a \leftarrow b \right) \quad c", [r"\left( a \leftarrow b \right)", "c"]),
+        (r"\left( a \quad b \right)", [r"\left( a \quad b \right)"]),
+        (r"a = \text{b\quad c}", [r"a = \text{b\quad c}"]),
+        (r"\begin{cases} a \quad b \\ c \end{cases}", [r"\begin{cases} a \quad b \\ c \end{cases}"]),
+    ],
+)
+def test_a_displayed_formula_comes_apart_at_its_gaps_and_nowhere_else(tex, parts):
+    html = on_its_own(tex)
+    assert sources(html) == parts
+    assert html.count('display="block"') == (len(parts) == 1)
+    assert html.count('displaystyle="true"') == (len(parts) if len(parts) > 1 else 0)
+    assert re.findall(r'<span class="(q?quad)"> </span>', html) == [
+        gap[1:] for gap in GAP.findall(tex)[: len(parts) - 1]
+    ]
 
 
 @pytest.mark.parametrize("tex", [r"\nosuch{x}", r"\frac{1}{2", "x_"])
@@ -45,11 +74,12 @@ def test_what_is_no_formula_stops_the_build(tex):
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_every_formula_of_a_chapter_is_in_its_page_with_its_source(chapter):
     written = [
-        plain(next(filter(None, found)))
+        plain(GAP.sub(" ", next(filter(None, found))))
         for _, text in notebooks.markdown(notebooks.read(ROOT / f"{chapter}.ipynb"))
         for found in WRITTEN.findall(CODE.sub("", text))
     ]
-    set_ = [plain(unescape(SOURCE.search(formula)[1])) for formula in formulas(SITE / f"{chapter}.html")]
+    html = (SITE / f"{chapter}.html").read_text(encoding="utf-8")
+    set_ = [plain(GAP.sub(" ", " ".join(sources(formula)))) for formula in SET.findall(html)]
     assert len(written) > 10
     assert sorted(set_) == sorted(written)
 
@@ -103,12 +133,13 @@ def comes_true(tab, expression):
 @pytest.mark.site
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_the_keyboard_stops_at_the_formulas_that_scroll_and_only_there(chapter, browser, address):
-    with Visit(browser, address, width=320) as visit:
+    with Visit(browser, address, width=160) as visit:
         tab = visit.open(f"{chapter}.html")
         tab.evaluate("() => document.querySelectorAll('details').forEach(fold => { fold.open = true })")
         boxes = """[...document.querySelectorAll('.formula')].map(
             (box) => [box.tabIndex, box.scrollWidth > box.clientWidth])"""
         comes_true(tab, f"{boxes}.every(([stop, scrolls]) => (stop === 0) === scrolls)")
+        assert tab.evaluate(f"{boxes}.some(([stop]) => stop === 0) === {boxes}.length > 0")
         tab.set_viewport_size({"width": 1300, "height": 900})
         comes_true(tab, f"{boxes}.every(([stop, scrolls]) => stop === -1 && !scrolls)")
         assert tab.locator("math[tabindex], math [tabindex]").count() == 0

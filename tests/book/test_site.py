@@ -285,6 +285,10 @@ def test_logo_and_favicon_are_the_books_own():
     assert any("logo.svg" in source for source in page.values("src", "img"))
 
 
+SCROLLING_FORMULAS = """() => document.fonts.ready.then(() => [...document.querySelectorAll(".formula")]
+  .filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.textContent))"""
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1300, "light"), (320, "dark")])
 @pytest.mark.parametrize("page", PAGES + GENERATED)
 def test_page_in_a_browser_with_the_network_cut(page, width, scheme, browser, address):
@@ -296,6 +300,7 @@ def test_page_in_a_browser_with_the_network_cut(page, width, scheme, browser, ad
         assert tab.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") <= 1
         assert tab.evaluate("() => document.documentElement.dataset.theme") == scheme
         tab.evaluate("() => document.querySelectorAll('details').forEach(fold => { fold.open = true })")
+        assert tab.evaluate(SCROLLING_FORMULAS) == []
         assert serious(tab) == []
 
 

@@ -113,21 +113,39 @@ def place_on_path(v):
 
 
 def objective(v):
-    v["Omega"], v["s"] = v["w"] ** 2 / 2, -1
+    v["Omega"], v["gamma"] = v["w"] ** 2 / 2, -(v["w"] * v["x"] + v["b"])
     theta = torch.tensor([v["w"], v["b"]], dtype=torch.float64)
     return optimum.logistic_objective(row(v["x"]), [0.0], theta, v["lambda_"]).item()
 
 
-def sign_of_a_label(v):
-    """Nothing depends on the sign but the loss, which at zero weights and a bias tells it."""
-    v["y"] = v.generator.integers(2)
-    loss = optimum.logistic_objective(row(0.0), [v["y"]], row(0.0, 1.0)[0]).item()
+def margin(label, w, x, b):
+    """Of one point: its loss tells it."""
+    loss = optimum.logistic_objective(row(x), [label], row(w, b)[0]).item()
     return -np.log(np.expm1(loss))
 
 
+def margin_of_a_point(v):
+    v["s"] = -1
+    return margin(0, v["w"], v["x"], v["b"])
+
+
+def sign_of_a_label(v):
+    """Nothing depends on the sign but the margin, which it is at zero weights and a bias of 1."""
+    v["y"] = v.generator.integers(2)
+    return margin(v["y"], 0.0, 0.0, 1.0)
+
+
 def ridge_loss(v):
+    v["E"] = v["X"] * v["W"] + v["b"] - v["Y"]
     error = torch.nn.functional.mse_loss(row(v["X"] * v["W"] + v["b"]), row(v["Y"]))
     return (error + penalties.l2_penalty(row(v["W"]), v["lambda_"])).item()
+
+
+def error_of_a_line(v):
+    """Half the slope of its square."""
+    b = row(v["b"]).requires_grad_()
+    torch.nn.functional.mse_loss(row(v["X"] * v["W"]) + b, row(v["Y"])).backward()
+    return b.grad.item() / 2
 
 
 def ridge_optimum(v):
@@ -207,8 +225,8 @@ CASES = {
         lambda v: stepped(optimizers.SGDW, v, v["d"]),
     ],
     "optimizers.ProximalSGD": [lambda v: stepped(optimizers.ProximalSGD, v, weight_decay=v["lambda_"])],
-    "optimum.least_squares_optimum": [ridge_loss, ridge_optimum],
-    "optimum.logistic_objective": [objective, sign_of_a_label],
+    "optimum.least_squares_optimum": [ridge_loss, error_of_a_line, ridge_optimum],
+    "optimum.logistic_objective": [objective, margin_of_a_point, sign_of_a_label],
     "penalties.l1_penalty": [lambda v: penalties.l1_penalty(row(v["p"]), v["lambda_"]).item()],
     "penalties.l2_penalty": [lambda v: penalties.l2_penalty(row(v["p"]), v["lambda_"]).item()],
     "penalties.soft_threshold": [lambda v: penalties.soft_threshold(row(v["x"]), v["tau"]).item()],
@@ -286,6 +304,11 @@ def test_words_are_no_statements_and_cases_are_several():
     cases = r"\begin{cases} v & \text{if} \\ g & \text{else} \end{cases}"
     text = rf"v \leftarrow g \quad (v = 0 \text{{ first}}), \qquad d = {cases}"
     assert statements(text) == [["v", "g"], ["d", "v"], ["d", "g"]]
+
+
+def test_aligned_lines_are_one_statement():
+    text = r"\begin{aligned} v &= g + \lambda \\ &= 2g \end{aligned}"
+    assert statements(text) == [["v", r"g + \lambda", "2g"]]
 
 
 def test_what_cannot_be_read_is_said():

@@ -3,6 +3,7 @@
 temml reads the TeX: vendor/temml.min.js is the file of that name of the npm package temml 0.13.5.
 """
 
+import re
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -13,6 +14,9 @@ from py_mini_racer import MiniRacer
 TEMML = Path(__file__).parent / "vendor" / "temml.min.js"
 # Temml states twice what is displayed; browsers that know MathML Core want the attribute alone.
 STATED_AGAIN = ' class="tml-display" style="display:block math;"'
+TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[^\\]", re.DOTALL)
+OPENING, CLOSING = {"{", r"\begin", r"\left"}, {"}", r"\end", r"\right"}
+GAPS = {r"\quad", r"\qquad"}
 
 
 @cache
@@ -29,6 +33,31 @@ def mathml(tex, *, display=False):
     return formula.replace("<math", f'<math alttext="{escape(" ".join(tex.split()))}"', 1)
 
 
+def at_gaps(tex):
+    """Return the parts of a formula between its gaps, each quad or qquad, and those gaps in between."""
+    depth, pieces = 0, [""]
+    for token in TOKEN.findall(tex):
+        depth += (token in OPENING) - (token in CLOSING)
+        if token in GAPS and depth == 0:
+            pieces += [token, ""]
+        else:
+            pieces[-1] += token
+    return pieces
+
+
+def on_its_own(tex):
+    """Return a displayed formula as MathML: one with gaps in parts, which wrap like words."""
+    if len(pieces := at_gaps(tex)) == 1:
+        return mathml(tex, display=True)
+    return "".join(
+        f'<span class="{piece[1:]}"> </span>' if piece in GAPS else part(piece) for piece in pieces
+    )
+
+
+def part(tex):
+    return mathml(tex.strip(), display=True).replace('display="block"', 'displaystyle="true"', 1)
+
+
 def inline(writer, node):
     writer.body.append(mathml(node.astext()))
     raise nodes.SkipNode
@@ -36,5 +65,5 @@ def inline(writer, node):
 
 def displayed(writer, node):
     writer.body.append(writer.starttag(node, "div", "", CLASS="formula"))
-    writer.body.append(mathml(node.astext(), display=True) + "</div>\n")
+    writer.body.append(on_its_own(node.astext()) + "</div>\n")
     raise nodes.SkipNode
