@@ -55,7 +55,8 @@ def on_its_own(tex):
 
 
 def part(tex):
-    return mathml(tex.strip(), display=True).replace('display="block"', 'displaystyle="true"', 1)
+    formula = mathml(tex.strip(), display=True).replace('display="block"', 'displaystyle="true"', 1)
+    return f'<span class="part">{formula}</span>'
 
 
 def inline(writer, node):
