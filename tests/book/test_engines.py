@@ -7,7 +7,7 @@ import pytest
 from tests import engines
 from tests.benches import Bench
 from tests.book.test_labs import SHOWN, each_lab
-from tests.book.test_site import CHAPTERS, PAGES, luminance
+from tests.book.test_site import CHAPTERS, PAGES, TOO_WIDE, luminance
 from tests.browsing import SITE
 from tests.javascript import MOVES
 from tools.build import pdf
@@ -73,6 +73,7 @@ def test_page_fits_and_its_figures_and_formulas_are_drawn(tab, page):
     assert tab.evaluate(MISPLACED) == []
     assert tab.evaluate(FONT) == tab.evaluate("() => document.querySelector('math') !== null")
     assert tab.evaluate(SIDEWAYS) <= 1
+    assert tab.evaluate(TOO_WIDE) == []
     tab.evaluate(pdf.EVERY_FIGURE)  # fails when one is broken
     assert tab.complaints == []
 
