@@ -288,7 +288,11 @@ def test_logo_and_favicon_are_the_books_own():
 TOO_WIDE = """async () => {
   await document.fonts.ready;
   const boxes = [...document.querySelectorAll(".formula, .prev-next-area a")];
-  return boxes.filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.textContent);
+  const captions = [...document.querySelectorAll(".text_html caption")];
+  return [
+    ...boxes.filter((box) => box.scrollWidth > box.clientWidth),
+    ...captions.filter((caption) => caption.offsetWidth > caption.closest(".text_html").clientWidth),
+  ].map((box) => box.textContent);
 }"""
 
 
