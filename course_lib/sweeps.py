@@ -313,7 +313,7 @@ def _outcomes(
     random.SystemRandom().shuffle(parts)
     left = ([task for task in part if known(task) is None] for part in parts)
     calls = (delayed(_run)(fit, part, together > 1) for part in left if part)
-    yield from Parallel(n_jobs=n_jobs, return_as="generator_unordered")(calls)
+    yield from Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")(calls)
 
 
 def _run(fit: Callable[..., Any], tasks: list[Task], together: bool) -> list[tuple[Task, Outcome]]:

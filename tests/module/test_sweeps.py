@@ -18,6 +18,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from joblib._parallel_backends import AutoBatchingMixin
 
 from course_lib.sweeps import Row, Sweep, sweep
 
@@ -101,6 +102,28 @@ def test_nothing_is_computed_twice(tmp_path):
     assert len(notes.read_text().splitlines()) == 8 == len(set(notes.read_text().splitlines()))
     assert [row.metrics["loss"] for row in again.rows] == [0.2 / 3 + 3, 0.2 / 3 + 1, 0.1 / 3 + 3, 0.1 / 3 + 1]
     assert set(map(repr, again.rows)) < set(map(repr, found.rows)), "with the time that it took then"
+
+
+def patient(lr, seed, *, file, notes):
+    """One of many short runs waits until those before it are kept."""
+    with open(notes, "a") as opened:
+        opened.write(".")
+    if os.path.getsize(notes) >= 75:
+        end = time.monotonic() + 10
+        while len(rows_of(file)) < 75 - 4:
+            assert time.monotonic() < end, "runs that are done are not kept yet"
+            time.sleep(0.01)
+    return {"loss": lr * seed}
+
+
+def test_a_run_is_kept_before_the_next_but_few_begin(tmp_path, monkeypatch):
+    """However short the runs are: left to itself, joblib then hands over many at once."""
+    monkeypatch.setattr(AutoBatchingMixin, "compute_batch_size", lambda self: 50)
+    file, notes = tmp_path / "a.db", tmp_path / "notes"
+    run = partial(patient, file=file, notes=notes)
+    found = sweep(run, {"lr": [0.1]}, seeds=range(300), file=file, n_jobs=2)
+    assert notes.read_text() == 300 * "."
+    assert [row.error for row in found.rows if row.error] == []
 
 
 # What is killed. Processes are copies of one that has imported torch, which takes seconds, already.
