@@ -5,33 +5,45 @@ from functools import cache
 from axe_playwright_python.sync_playwright import Axe
 
 from tools import ROOT
-from tools.chromium import chromium
+from tools.chromium import launched
 
 SITE = ROOT / "_build" / "html"
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+HEIGHT = 900
 
 
-def offline():
-    """A browser that reaches this machine alone, for as long as it is used."""
-    return chromium(OFFLINE)
+def offline(playwright):
+    """Return a browser that reaches this machine alone."""
+    return launched(playwright, OFFLINE)
 
 
 class Visit:
     """A page opened with the network cut: what it asked for, and what it complained of.
 
-    Visits of a width and a scheme share what the browser has loaded; what a page keeps is forgotten.
+    Visits of a width and a scheme share what the browser has loaded, and its tab: to start one takes as long
+    as to show a page in it. What a page keeps is forgotten, and what a test has set of the tab.
     """
 
     def __init__(self, browser, address, *, width=1300, scheme="light"):
         self.address, self.outside, self.errors = address, [], []
-        self.page = shared_context(browser, width, scheme).new_page()
-        self.page.on("request", self._note)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+        self._context = shared_context(browser, width, scheme)
+        self.page = self._context.pages[0] if self._context.pages else self._context.new_page()
+        self.page.set_viewport_size({"width": width, "height": HEIGHT})
+        self.page.emulate_media(media="screen", color_scheme=scheme, forced_colors="none")
+        self._hears = {"request": self._note, "pageerror": self._hear, "console": self._hear_console}
+        for event, listener in self._hears.items():
+            self.page.on(event, listener)
 
     def _note(self, request):
         if not request.url.startswith((self.address, "data:", "blob:")):
             self.outside.append(request.url)
+
+    def _hear(self, error):
+        self.errors.append(str(error))
+
+    def _hear_console(self, message):
+        if message.type == "error":
+            self.errors.append(message.text)
 
     def open(self, page):
         self.page.goto(f"{self.address}{page}", wait_until="load")
@@ -40,15 +52,21 @@ class Visit:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        if self.page.url.startswith(self.address):
-            self.page.evaluate("() => localStorage.clear()")
-        self.page.close()
+    def __exit__(self, failure, *_):
+        there = self.page.url.startswith(self.address)
+        if there:
+            self.page.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
+        for event, listener in self._hears.items():
+            self.page.remove_listener(event, listener)
+        if there and not failure:
+            self.page.goto("about:blank")
+        else:
+            self.page.close()
 
 
 @cache
 def shared_context(browser, width, scheme):
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context = browser.new_context(viewport={"width": width, "height": HEIGHT}, color_scheme=scheme)
     context.add_init_script(f"localStorage.setItem('mode', '{scheme}')")
     return context
 

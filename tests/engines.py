@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
 from selenium.webdriver import ActionChains, Keys, WebKitGTK, WebKitGTKOptions
 from selenium.webdriver.common.proxy import Proxy
 from selenium.webdriver.webkitgtk.service import Service
@@ -34,22 +33,21 @@ def path_of_webkit():
 
 
 @contextmanager
-def firefox():
+def firefox(playwright):
     """Yield a page of Firefox, with a list of its complaints."""
     proxies = {"http": NOWHERE, "ssl": NOWHERE}
     preferences = {"network.proxy.type": 1}
     for kind, (host, port) in proxies.items():
         preferences |= {f"network.proxy.{kind}": host, f"network.proxy.{kind}_port": port}
-    with sync_playwright() as playwright:
-        browser = playwright.firefox.launch(
-            channel="moz-firefox", executable_path=path_of_firefox(), firefox_user_prefs=preferences
-        )
-        page = browser.new_context(viewport=dict(zip(("width", "height"), SIZE, strict=True))).new_page()
-        page.complaints = []
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.on("console", lambda told: page.complaints.append(told.text) if told.type == "error" else None)
-        yield page
-        browser.close()
+    browser = playwright.firefox.launch(
+        channel="moz-firefox", executable_path=path_of_firefox(), firefox_user_prefs=preferences
+    )
+    page = browser.new_context(viewport=dict(zip(("width", "height"), SIZE, strict=True))).new_page()
+    page.complaints = []
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("console", lambda told: page.complaints.append(told.text) if told.type == "error" else None)
+    yield page
+    browser.close()
 
 
 @contextmanager
@@ -67,8 +65,8 @@ def display():
 
 
 @contextmanager
-def webkit():
-    """Yield a page of WebKit, which answers to some of what Playwright's pages do."""
+def webkit(_):
+    """Yield a page of WebKit, which needs no Playwright and answers to some of what Playwright's pages do."""
     options = WebKitGTKOptions()
     options.binary_location = path_of_webkit()
     options.add_argument("--automation")

@@ -23,8 +23,12 @@ def needed_chromium():
 @contextmanager
 def chromium(*flags):
     """A browser, for as long as it is used."""
-    path = needed_chromium()
+    needed_chromium()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
+        browser = launched(playwright, *flags)
         yield browser
         browser.close()
+
+
+def launched(playwright, *flags):
+    return playwright.chromium.launch(executable_path=needed_chromium(), args=[*FLAGS, *flags])

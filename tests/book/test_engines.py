@@ -20,8 +20,8 @@ ENGINES = {
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def opened(request):
-    with engine(request.param) as found:
+def opened(request, playwright):
+    with engine(request.param)(playwright) as found:
         yield found
 
 
@@ -32,13 +32,13 @@ def tab(opened):
 
 
 def engine(name):
-    """Open an engine where it is installed, as it has to be in CI."""
+    """Return how to open an engine where it is installed, as it has to be in CI."""
     start, path, packages = ENGINES[name]
     if path() is None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI needs {name}: install {packages}")
         pytest.skip(f"no {name}: install {packages}")
-    return start()
+    return start
 
 
 def address(page, query=""):

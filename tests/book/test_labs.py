@@ -1,5 +1,7 @@
 """The labs on their pages, in a browser with the network cut: moved by controls, read by what they show."""
 
+from urllib.parse import parse_qsl
+
 import pytest
 
 from course_lib.conventions import KNOBS
@@ -13,6 +15,11 @@ each_lab = pytest.mark.parametrize(
     ("name", "page"), ON_PAGES, ids=[f"{name} on {page}" for name, page in ON_PAGES]
 )
 
+# To another address of the page, until it has heard of it.
+GO = """link => link === location.hash || new Promise(done => {
+    addEventListener("hashchange", () => done(), { once: true });
+    location.hash = link;
+})"""
 SHOWN = "() => document.activeElement.getAttribute('aria-valuetext')"
 
 
@@ -51,16 +58,29 @@ def test_an_address_opens_a_setting_and_is_written_by_the_controls(name, page, b
         assert bench.facts() == bench.expected()
 
 
+BAD = ["x=1", "{}=", "{}=<img src=x onerror=alert(1)>", "{}=1e999", "{}=%22%3E"]
+
+
 @each_lab
-@pytest.mark.parametrize("bad", ["x=1", "{}=", "{}=<img src=x onerror=alert(1)>", "{}=1e999", "{}=%22%3E"])
-def test_a_bad_address_gives_the_default_and_says_so(name, page, bad, browser, address):
+def test_a_bad_address_gives_the_default_and_says_so(name, page, browser, address):
+    """When the page is opened, and when it is there."""
+    first, *later = (f"#{name}?{bad.format(next(iter(MOVES[name][0])))}" for bad in BAD)
     with Visit(browser, address) as visit:
-        bad = bad.format(next(iter(MOVES[name][0])))
-        bench = Bench(visit.open(f"{page}.html#{name}?{bad}"), name)
-        assert bench.facts() == bench.expected()
-        assert bench.said.startswith("The address asks for what this lab does not have")
-        assert bench.root.locator("img").count() == 0
+        bench = Bench(visit.open(f"{page}.html{first}"), name)
+        assert_default_and_said(bench)
+        for link in later:
+            bench.move_all([MOVES[name][7]])
+            assert bench.facts() != bench.expected()
+            assert bench.said == ""
+            bench.tab.evaluate(GO, link)
+            assert_default_and_said(bench)
         assert visit.errors == []
+
+
+def assert_default_and_said(bench):
+    assert bench.facts() == bench.expected()
+    assert bench.said.startswith("The address asks for what this lab does not have")
+    assert bench.root.locator("img").count() == 0
 
 
 @each_lab
@@ -125,7 +145,7 @@ def place(point):
 def test_a_point_goes_where_mouse_and_keys_take_it_and_where_its_address_says(name, page, browser, address):
     with Visit(browser, address) as visit:
         bench = Bench(visit.open(f"{page}.html"), name)
-        points, first = bench.root.locator(".handle"), bench.facts()
+        points, first, moved = bench.root.locator(".handle"), bench.facts(), []
         assert points.count() == POINTS.get(name, 0)
         told = bench.move("n_steps", 1) and bench.facts()  # which remembers the start
         for i, point in enumerate(points.all()):
@@ -140,7 +160,7 @@ def test_a_point_goes_where_mouse_and_keys_take_it_and_where_its_address_says(na
             dragged = bench.facts()
             assert dragged != told
             assert place(point) == pytest.approx(to, abs=5)
-            assert_as_by_address(bench, dragged, browser, point, i)
+            moved.append((hash_of(bench), i, dragged, numbers(point)))
             across, up = numbers(point)
             for key in ("ArrowRight", "ArrowDown", "ArrowDown", "ArrowUp"):
                 point.press(key)
@@ -149,10 +169,23 @@ def test_a_point_goes_where_mouse_and_keys_take_it_and_where_its_address_says(na
             point.evaluate(PRESS_TWICE)
             bench.facts()
             assert numbers(point) == pytest.approx([across - 0.1, up - 0.1])
-            assert_as_by_address(bench, bench.facts(), browser, point, i)
+            moved.append((hash_of(bench), i, bench.facts(), numbers(point)))
         bench.press("Reset")
         assert bench.facts() == first
         assert visit.errors == []
+    if moved:
+        with Visit(browser, address) as visit:
+            bench = Bench(visit.open(f"{page}.html{moved[0][0]}"), name)
+            for link, i, told, at in moved:
+                bench.tab.evaluate(GO, link)
+                assert bench.facts() == told
+                assert numbers(points.nth(i)) == at
+                assert told == bench.expected(setting_of(bench, link))
+            assert visit.errors == []
+
+
+def hash_of(bench):
+    return bench.tab.evaluate("() => location.hash")
 
 
 def numbers(point):
@@ -161,20 +194,13 @@ def numbers(point):
     return [float(number) for number in text.split(",")]
 
 
-def assert_as_by_address(bench, told, browser, point, i):
-    """Open the address of a moved point elsewhere: the same is told there, and is what V8 computes."""
-    address, place, link = bench.tab.url.partition("book/")
-    with Visit(browser, address) as other:  # in front: a browser draws no page behind another
-        there = Bench(other.open(place + link), bench.name)
-        assert there.facts() == told
-        assert numbers(there.root.locator(".handle").nth(i)) == numbers(point)
-        assert other.errors == []
-    asked = bench.tab.evaluate("() => Object.fromEntries(new URLSearchParams(location.hash.split('?')[1]))")
+def setting_of(bench, link):
+    """Return what the address of a setting says, as V8 reads it."""
     read, data = "control(name, data).read(text)", bench.given["data"]
-    setting = {
-        name: script(bench.name)(read, name=name, text=text, data=data) for name, text in asked.items()
+    return {
+        name: script(bench.name)(read, name=name, text=text, data=data)
+        for name, text in parse_qsl(link.partition("?")[2])
     }
-    assert told == bench.expected(setting)
 
 
 def test_a_point_is_dragged_by_the_mouse(browser, address):

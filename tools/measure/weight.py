@@ -2,8 +2,9 @@
 
 python -m tools.measure.weight
 
-The first visit has an empty cache; on the next one the reader comes from the front page. What waits until it
-is near, as figures do, does not count.
+The first visit has an empty cache; on the next one the reader comes from the front page, and has met a
+formula before, whose font is loaded with the first. What waits until it is near, as figures do, does not
+count.
 """
 
 import gzip
@@ -19,6 +20,7 @@ from tools import ROOT
 from tools.chromium import chromium
 
 SITE = ROOT / "_build" / "html"
+FORMULAS = SITE / "_static" / "stix-two-math.woff2"
 COMPRESSED_ALREADY = {".png", ".woff2"}
 
 
@@ -63,14 +65,20 @@ def asked(tab, address):
     return {file for file in files if file.is_file()}
 
 
-def visit(browser, address, page):
-    """Return (requests, bytes) of a page at the first visit, and after the front page."""
+@cache
+def needs(browser, address, page):
+    """Return the files of the site that a page asks for when nothing is known yet."""
     context = browser.new_context(viewport={"width": 390, "height": 844})
-    tab = context.new_page()
-    first = asked(tab, f"{address}{page}.html")
-    known = asked(tab, f"{address}{pages()[0]}.html")
+    files = asked(context.new_page(), f"{address}{page}.html")
     context.close()
-    return [(len(files), sum(len(on_its_way(file)) for file in files)) for files in (first, first - known)]
+    return files
+
+
+def visit(browser, address, page):
+    """Return (requests, bytes) of a page at the first visit, and after the front page and a formula."""
+    first, known = (needs(browser, address, each) for each in (page, pages()[0]))
+    then = first - known - {FORMULAS}
+    return [(len(files), sum(len(on_its_way(file)) for file in files)) for files in (first, then)]
 
 
 def main():
