@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import math
 from collections.abc import Mapping
+from functools import cache
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,12 +47,14 @@ WHEN_NONE = {
 def arguments_of(function):
     """Return the valid arguments of a function by name, with the defaults of those left out."""
     given = VALID[public_name(function)]()
-    left_out = {
-        name: parameter.default
-        for name, parameter in inspect.signature(function).parameters.items()
-        if name not in given and parameter.kind is not parameter.VAR_KEYWORD
-    }
+    left_out = {name: default for name, default in _defaults(function).items() if name not in given}
     return {**given, **left_out}
+
+
+@cache
+def _defaults(function):
+    parameters = inspect.signature(function).parameters.values()
+    return {each.name: each.default for each in parameters if each.kind is not each.VAR_KEYWORD}
 
 
 def hostile(name, value):
