@@ -295,20 +295,15 @@ def mlp(make, solver):
 
     def fit(loss, X, y, value, decay_bias, weights):
         model = make(hidden_layer_sizes=(), solver=solver, alpha=value, batch_size=len(X), random_state=0)
-        model.set_params(learning_rate_init=LR[loss], warm_start=True, tol=1e-15)
+        model.set_params(learning_rate_init=LR[loss], warm_start=True, tol=1e-15, n_iter_no_change=200)
         targets = y.argmax(1) if loss == "cross_entropy" else y if y.shape[1] > 1 else y[:, 0]
         if make is MLPClassifier:
             targets = targets.long()
         told = {} if weights is None else {"sample_weight": weights.numpy()}
-        if solver == "lbfgs":
-            step, n_steps = model.fit, 8
-        else:
-            step, n_steps = model.partial_fit, 200
-            told |= {"classes": range(max(2, y.shape[1]))} if make is MLPClassifier else {}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # where L-BFGS can go no further
-            for _ in range(n_steps):
-                step(X.numpy(), targets.numpy(), **told)
+            warnings.simplefilter("ignore", ConvergenceWarning)  # of 200 steps, or of L-BFGS
+            for _ in range(8 if solver == "lbfgs" else 1):
+                model.fit(X.numpy(), targets.numpy(), **told)
         return np.vstack([model.coefs_[0], model.intercepts_[0]])
 
     return fit
