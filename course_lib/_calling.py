@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import dis
 import io
 import sys
 import threading
@@ -59,8 +60,9 @@ def call(function: Callable[..., Any], arguments: dict[str, Any], seconds: float
         with redirect_stdout(out):
             watched = partial(within, seconds, function) if seconds else function
             result = watched(*given.values())
-    except NotImplementedError:
-        missing = True
+    except NotImplementedError as raised:
+        missing = _raises_itself(raised)
+        error = "" if missing else _where(raised, function)
     except TooLongError:
         error = f"It is still running after {seconds:g} seconds: is there a loop that does not end?"
     except (Exception, SystemExit) as raised:
@@ -135,8 +137,18 @@ def _where(error: BaseException, function: Callable[..., Any]) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     file = getattr(getattr(function, "__code__", None), "co_filename", None)
     frame = next((frame for frame in reversed(frames) if frame.filename == file), frames[-1])
+    if frames[-1].filename == __file__:  # it could not even be called
+        return f"It raises {type(error).__name__}: {error}"
     line = f", `{frame.line}`" if frame.line else ""
     return f"It raises {type(error).__name__} in line {frame.lineno}{line}: {error}"
+
+
+def _raises_itself(error: NotImplementedError) -> bool:
+    """Return whether an error comes from a `raise` of the function that was called, not from torch."""
+    places = [(frame.f_code, frame.f_lasti) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    code, last = places[-1]
+    called = next(place for place, _ in places if place.co_filename != __file__)
+    return code.co_filename == called.co_filename and dis.opname[code.co_code[last]] == "RAISE_VARARGS"
 
 
 def unchanged(before: Any, after: Any) -> bool:

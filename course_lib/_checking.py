@@ -10,9 +10,10 @@ import dis
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from html import escape
-from itertools import product
+from itertools import combinations, product
+from numbers import Number
 from types import CodeType
 from typing import Any
 
@@ -26,6 +27,8 @@ from course_lib._calling import SECONDS, Outcome, call
 N_RANDOM = 20  # instances that an answer is tried on beside the fixed ones
 FACTORS = {2.0: "2 * {0}", 0.5: "{0} / 2", -1.0: "-{0}", 0.0: "{0} = 0"}
 NEVER = "As if {0} were 0: does it count where it should?"
+FOR = "This is the right answer for {0} instead of {1}."
+FLOAT32 = float(np.finfo(np.float32).eps)
 
 Arguments = dict[str, Any]
 EXERCISES: dict[str, Exercise] = {}
@@ -163,7 +166,8 @@ class Exercise:
             tried.append(self._compared(arguments, expected, outcome))
             if tried[-1].problem:
                 break
-        first = next((each for each in tried if each.problem or not each.right), None)
+        first = next((each for each in tried[-1:] if each.problem), None)
+        first = first or next((each for each in tried if not each.right), None)
         if first is None:
             return Verdict(self.name, "right", self.remark(answer))
         says = first.problem or self._named(answer, tried)
@@ -203,16 +207,21 @@ class Exercise:
             return _Try(arguments, expected, got, kind)
 
     def _tolerance(self, arguments: Arguments, got: Any) -> float:
-        """Return how far off a result may be: of numbers alone torch makes float32, which is right."""
-        numbers = all(
-            not each.is_floating_point() if isinstance(each, torch.Tensor) else isinstance(each, int | float)
-            for each in arguments.values()
-        )
-        return max(self.tolerance, 4 * _roughness(got)) if numbers else self.tolerance
+        """Return how far off a result may be: of mere numbers torch.tensor makes float32, which is right.
+
+        Of tensors of float64 it is not, whatever approximation is let pass.
+        """
+        rough = _roughness(got)
+        if not rough:
+            return self.tolerance
+        mere = all(isinstance(each, int | float | torch.Tensor) for each in arguments.values())
+        if mere and not any(map(_is_floating, arguments.values())):
+            return max(self.tolerance, 20 * min(rough, FLOAT32))
+        return min(self.tolerance, FLOAT32 / 100)
 
     def _named(self, answer: Callable[..., Any], tried: list[_Try]) -> str:
         """Return what a wrong answer is instead."""
-        rough = min(_roughness(each.got) for each in tried)
+        rough = min((_roughness(each.got) for each in tried if not _whole(each.got)), default=0.0)
         tolerance = max(self.tolerance, min(20 * rough, 0.01))
         if rough and all(_same(each.got, each.expected, 20 * rough) for each in tried):
             return "It is right in float32 only, or coarser: the arguments are float64. What rounds them?"
@@ -242,10 +251,15 @@ class Exercise:
         for sentence, function in self._substituted(self.reference):
             if matches(function):
                 return sentence
-        if np.allclose(np.abs(got), np.abs(expected), rtol=tolerance):
+        near = all(_same(each.got, each.expected, max(1e-4, 100 * self.tolerance)) for each in tried)
+        if not near and np.allclose(np.abs(got), np.abs(expected), rtol=tolerance):
             return "Some signs are the other way round; the sizes are right."
+        if any(len(b) > 1 for _, b in flat) and all(
+            np.allclose(a[:1], b[:1]) and not a[1:].any() for a, b in flat
+        ):
+            return "Only the first entry is right, the others are zero: is the loop left too early?"
         for name, wrong in self.wrong.items():
-            for sentence, function in self._substituted(wrong):
+            for sentence, function in [*_multiplied(wrong), *self._substituted(wrong)]:
                 if matches(function):
                     return f"Two things at once. {name} {sentence}"
         again = call(answer, tried[0].arguments, self.seconds)
@@ -254,8 +268,11 @@ class Exercise:
                 return "It gives another result for the same arguments: what does it remember, or draw?"
         except Exception:
             pass
-        if all(_same(each.got, each.expected, 1e-4) for each in tried):
-            return "It is close, but not right to rounding: is there an approximation, or an early stop?"
+        if near:
+            return (
+                "It is close, but not right to rounding: is there an approximation, an early stop, "
+                "or float32, as torch.tensor makes it of a number?"
+            )
         return "The value is wrong."
 
     def _substituted(self, function: Callable[..., Any]) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -268,23 +285,37 @@ class Exercise:
 
             return changed
 
+        def swapped(name: str, other: str) -> Callable[..., Any]:
+            def changed(*values: Any) -> Any:
+                arguments = dict(zip(self.parameters, values, strict=True))
+                return function(*{**arguments, name: arguments[other], other: arguments[name]}.values())
+
+            return changed
+
         example = next(self.instances())
         real = [name for name in self.parameters if type(example[name]) is float]
         numbers = [name for name in self.parameters if type(example[name]) in (int, float)]
-        arrays = [name for name in self.parameters if isinstance(example[name], torch.Tensor)]
+        arrays = [name for name in self.parameters if _is_floating(example[name])]
         for name in real + arrays:
             for factor, text in FACTORS.items():
-                instead = f"This is the right answer for {text.format(name)} instead of {name}."
+                instead = FOR.format(text.format(name), name)
                 sentence = instead if factor else NEVER.format(name)
                 yield sentence, with_argument(name, lambda a, n=name, f=factor: f * a[n])  # type: ignore[misc]
         for name in real:
             yield f"As if {name} were 1: is it used?", with_argument(name, lambda a: 1.0)
+        for name in numbers:
+            sentence = f"As if {name} were {example[name]:g} always: is it used?"
+            yield sentence, with_argument(name, lambda a, n=name: example[n])  # type: ignore[misc]
         for name, other in product(real + arrays, numbers):
             if name != other:
-                missing = f"This is what you get when {name} is not multiplied by {other}."
+                missing, more = (FOR.format(f"{name} {sign} {other}", name) for sign in "/*")
+                if _multiplies(self, name, other):
+                    missing = f"This is what you get when {name} is not multiplied by {other}."
+                    more = f"This is what you get when {name} is multiplied by {other} once too often."
                 yield missing, with_argument(name, lambda a, n=name, o=other: a[n] / a[o])  # type: ignore[misc]
-                more = f"This is what you get when {name} is multiplied by {other} once too often."
                 yield more, with_argument(name, lambda a, n=name, o=other: a[n] * a[o])  # type: ignore[misc]
+        for name, other in combinations(numbers, 2):
+            yield f"{name} and {other} have changed places.", swapped(name, other)
 
     def _shown(self, tried: _Try) -> dict[str, str]:
         shown = {name: _written(value) for name, value in tried.arguments.items()}
@@ -390,6 +421,8 @@ def _number(value: Any) -> NDArray[Any] | None:
         return value.double().numpy() if value.dtype in (torch.bfloat16, torch.float16) else value.numpy()
     if isinstance(value, bool | str | dict | set) or value is None or callable(value):
         return None
+    if isinstance(value, Number) and not isinstance(value, int | float | complex | np.number):
+        value = float(value)  # type: ignore[arg-type]  # a Fraction or a Decimal
     try:
         array = np.array([_number(part) for part in value] if isinstance(value, list | tuple) else value)
     except (TypeError, ValueError):
@@ -406,7 +439,15 @@ def _same(got: Any, expected: Any, tolerance: float) -> bool:
         one = isinstance(got, torch.Tensor | np.ndarray) and got.ndim <= np.asarray(_number(expected[0])).ndim
         if not isinstance(got, list | tuple | torch.Tensor | np.ndarray) or one or len(got) != len(expected):
             raise DifferentError(f"It returns {_kind(got)} instead of {_kind(expected)}.")
-        pairs = [_same(*pair, tolerance) for pair in zip(got, expected, strict=True)]
+        pairs = []
+        for number, pair in enumerate(zip(got, expected, strict=True), 1):
+            try:
+                pairs.append(_same(*pair, tolerance))
+            except DifferentError as difference:
+                kinds, wanted_kinds = ([_kind(part) for part in side] for side in (got, expected))
+                if kinds != wanted_kinds and kinds == wanted_kinds[::-1]:
+                    raise DifferentError("What it returns is in the other order.") from None
+                raise DifferentError(f"{difference} This is number {number} of {len(got)}.") from None
         return all(pairs)
     if isinstance(expected, dict):
         pairs = [_same(got[key], expected[key], tolerance) for key in expected]
@@ -418,6 +459,8 @@ def _same(got: Any, expected: Any, tolerance: float) -> bool:
         raise DifferentError(f"It returns {_kind(got)} instead of {_kind(expected)}.{_turned(found, wanted)}")
     if not np.isfinite(wanted).all():
         return False
+    if found.dtype.kind == "b":
+        raise DifferentError("It returns True and False instead of numbers.")
     if found.dtype.kind == "c":
         raise DifferentError("It returns complex numbers.")
     if not np.isfinite(found).all():
@@ -440,11 +483,40 @@ def _turned(found: NDArray[Any], wanted: NDArray[Any]) -> str:
     return ""
 
 
+@cache
+def _multiplies(exercise: Exercise, name: str, other: str) -> bool:
+    """Return whether some number of the result has one argument times the other in it."""
+    drawn = exercise.draw(np.random.default_rng(0))
+
+    def effect(factor: int) -> Any:
+        arguments = {**drawn, other: factor * drawn[other]}
+        moved = {**arguments, name: 1.001 * arguments[name]}
+        return _flat(exercise.expected(moved)) - _flat(exercise.expected(arguments))
+
+    once, thrice = effect(1), effect(3)
+    same = once.shape == thrice.shape
+    return same and bool((np.isclose(thrice, 3 * once, rtol=1e-6) & (once != 0)).any())
+
+
 def _of_a_factor(factor: float) -> str:
     if abs(factor + 1) < 1e-6:
         return "The sign is the other way round."
     half = ": is there a 1/2?" if any(abs(abs(factor) - known) < 1e-6 for known in (0.5, 2.0)) else "."
-    return f"Off by a factor of {factor:.3f}{half}"
+    text = f"{factor:.3f}" if 0.01 < abs(factor) < 1e4 else f"{factor:.2e}"
+    return f"Off by a factor of {text}{half}"
+
+
+def _multiplied(function: Callable[..., Any]) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield what a function is with its result doubled, halved or negated, and the sentence for it."""
+
+    def multiplied(factor: float, *arguments: Any) -> Any:
+        result = function(*arguments)
+        if isinstance(result, tuple):
+            return tuple(factor * part for part in result)
+        return factor * result
+
+    for factor in (2.0, 0.5, -1.0):
+        yield _of_a_factor(factor), partial(multiplied, factor)
 
 
 def _roughness(value: Any) -> float:
@@ -459,7 +531,12 @@ def _roughness(value: Any) -> float:
         return float(np.finfo(value.dtype).eps)
     parts = np.abs(_flat(value))
     rounded = parts.size and (parts == parts.astype(np.float32)).all() and (parts != np.rint(parts)).any()
-    return float(np.finfo(np.float32).eps) if rounded else 0.0
+    return FLOAT32 if rounded else 0.0
+
+
+def _is_floating(value: Any) -> bool:
+    """Return whether a value is a tensor that float32 would round."""
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
 
 
 def _whole(value: Any) -> bool:
@@ -474,7 +551,7 @@ def _flat(value: Any) -> NDArray[Any]:
     if isinstance(value, list | tuple):
         return np.concatenate([np.zeros(0), *map(_flat, value)])
     array = _number(value)
-    return np.zeros(0) if array is None else array.astype(float).ravel()
+    return np.zeros(0) if array is None or array.dtype.kind == "c" else array.astype(float).ravel()
 
 
 def _kind(value: Any) -> str:
@@ -514,4 +591,5 @@ def _written(value: Any, digits: int = 4) -> str:
         text = _kind(value)
     else:
         text = f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+        text = _kind(value) if " at 0x" in text else text
     return _short(text, 160)

@@ -2,12 +2,16 @@
 
 import copy
 import math
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.optimize import minimize
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.svm import SVC
 from torch import nn
 
 from course_lib import check, groups, metrics, optimum
@@ -306,6 +310,27 @@ def single_groups(model, weight_decay):
 def course_groups(model, weight_decay):
     linear = [part.weight for part in model.modules() if isinstance(part, nn.Linear)]
     return groups.decay_groups(model, weight_decay, decays=lambda name, p: any(p is q for q in linear))
+
+
+def named_groups(model, weight_decay):
+    """As model.named_parameters() has them, which torch's optimizers take."""
+    names = {id(p): name for name, p in model.named_parameters()}
+    return [
+        {**group, "params": [(names[id(p)], p) for p in group["params"]]}
+        for group in check.groups_with_traps.reference(model, weight_decay)
+    ]
+
+
+def svm_line(p, q):
+    machine = SVC(kernel="linear", C=1e8, tol=1e-10).fit(np.stack([p, q]), [1, -1])
+    return torch.tensor(machine.coef_[0]), machine.intercept_.item()
+
+
+def searched_line(p, q):
+    rows = np.array([[*p.tolist(), 1.0], [*(-q).tolist(), -1.0]])
+    held = {"type": "ineq", "fun": lambda theta: rows @ theta - 1}
+    found = minimize(lambda theta: theta @ theta / 2, np.zeros(rows.shape[1]), constraints=held)
+    return torch.tensor(found.x[:-1]), found.x[-1]
 
 
 def torch_fading(tokens, n_words, lr, weight_decay):
@@ -733,3 +758,15 @@ RIGHT = {
     },
 }
 assert set(RIGHT) == set(dir(check)) - {"hint"}
+
+# Of another kind than what the solutions return.
+MORE_RIGHT = [
+    ("from_textbook", lambda strength, n: Fraction(2 * strength) / n),
+    ("ridge_alpha", lambda decay, n: Decimal(decay) * n / 2),
+    ("fading_rows", lambda tokens, n, lr, decay: torch.full((n,), 1 - lr * decay)),
+    ("fading_rows", lambda tokens, n, lr, decay: np.ones(n, np.float32) * np.float32(1 - lr * decay)),
+    ("critical_momentum", lambda lr, curvature: (1 - torch.tensor(lr * curvature).sqrt()) ** 2),
+    ("widest_line", svm_line),
+    ("line_of_training", searched_line),
+    ("groups_with_traps", named_groups),
+]

@@ -163,6 +163,15 @@ def _above(losses):
         "This is the first good column. Look at the lambdas: they are in no order.": (
             lambda lam, losses: lam[_within(lam, losses).nonzero().min()]
         ),
+        "This is a loss, the highest that is allowed. Return the largest lambda below it.": (
+            lambda lam, losses: losses.mean(dim=0).min() + _own_errors(losses)[losses.mean(dim=0).argmin()]
+        ),
+        "The lambdas are sorted, and their losses are not.": (
+            lambda lam, losses: lam.sort().values[_within(lam, losses)].max()
+        ),
+        "The root is that of the number of lambdas. It has to be that of the runs.": (
+            lambda lam, losses: lam[_within(lam, losses, root=0, errors=losses.shape[1] ** -0.5)].max()
+        ),
         "This is the number of a column. Return its lambda.": (
             lambda lam, losses: torch.where(_within(lam, losses), lam, 0.0).argmax()
         ),
@@ -240,7 +249,17 @@ def _cheap(lambdas, losses, cost):
                 ]
             ).double(),
             "cost": 0.1,
-        }
+        },
+        {
+            "lambdas": torch.tensor([0.01, 0.03, 1.0, 20.0]).double(),
+            "losses": torch.tensor([[1.4, 1.0, 1.6, 1.2]]).double(),
+            "cost": 0.5,
+        },
+        {
+            "lambdas": torch.tensor([0.01, 0.03, 1.0, 20.0]).double(),
+            "losses": torch.tensor([[1.2, 1.6, 1.0, 1.4]]).double(),
+            "cost": 0.5,
+        },
     ],
     draw=_floor,
     wrong={
@@ -255,6 +274,9 @@ def _cheap(lambdas, losses, cost):
         ),
         "These are the worst runs of each lambda. Take their medians.": lambda *a: _width(
             *a, middle=torch.amax
+        ),
+        "The cost is a share of the lowest loss. Here it is one of the others.": (
+            lambda lam, losses, cost: _width(lam, losses, 1 / (1 - cost) - 1)
         ),
         "The cost is a share of the lowest loss. Here it is added to it.": lambda *a: _width(*a, share=False),
         "This is a natural logarithm. Powers of ten are counted by log10.": (

@@ -73,7 +73,16 @@ def _sum_settings(rng):
         "The decay is multiplied, lr as well: their product has to stay.": (
             lambda lr, decay, n: (lr * n, decay * n)
         ),
+        "lr is divided, the decay left as it is: lr has to grow, and the decay to shrink as much.": (
+            lambda lr, decay, n: (lr / n, decay)
+        ),
+        "The decay grows, and lr stays. It is the other way round, and both have to change.": (
+            lambda lr, decay, n: (lr, decay * n)
+        ),
         "The decay comes first here. Return lr, then weight_decay.": lambda lr, decay, n: (decay / n, lr * n),
+        "lr grows by the root of batch_size, and the decay stays: right for Adam's noise, not for a sum.": (
+            lambda lr, decay, n: (lr * n**0.5, decay)
+        ),
         "This is the rule of the root, for Adam's noise. A sum and a mean differ by batch_size itself.": (
             lambda lr, decay, n: (lr * n**0.5, decay / n**0.5)
         ),
@@ -145,6 +154,12 @@ def _rows(batches):
                 / len(batches)
             )
         ),
+        "The targets have the wrong sign: an error is X @ w - y.": (
+            lambda w, batches: sum(2 * X.T @ (X @ w + y) for X, y in batches) / _rows(batches)
+        ),
+        "This is the share of the first micro-batch alone: is the loop left too early?": (
+            lambda w, batches: _gradients(w, batches)[0] * len(batches[0][0]) / _rows(batches)
+        ),
         "Each is weighted as if all had the size of the first.": (
             lambda w, batches: sum(_gradients(w, batches)) * len(batches[0][0]) / _rows(batches)
         ),
@@ -193,7 +208,8 @@ def _clock(rng):
     return {
         "lr": lr,
         "weight_decay": decay,
-        "n_samples": batch * int(rng.integers(2, 40)) + int(rng.integers(1, batch)),
+        "n_samples": batch * int(rng.integers(2, 40))
+        + int(rng.integers(1, batch)) * int(rng.integers(0, 3) > 0),
         "batch_size": batch,
     }
 
@@ -211,6 +227,9 @@ def _half_life(lr, decay):
         ),
         "The last batch of an epoch, which is not full, is a step, too.": (
             lambda lr, decay, n, batch: _half_life(lr, decay) / (n // batch)
+        ),
+        "Where the batches fit, n_samples // batch_size + 1 is one step too many.": (
+            lambda lr, decay, n, batch: _half_life(lr, decay) / (n // batch + 1)
         ),
         "An epoch has a whole number of steps: the last batch is not full, but it is one.": (
             lambda lr, decay, n, batch: _half_life(lr, decay) / (n / batch)
@@ -232,6 +251,12 @@ def _half_life(lr, decay):
         ),
         "It is divided by the number of rows: a step sees a batch of them.": (
             lambda lr, decay, n, batch: _half_life(lr, decay) / n
+        ),
+        "Whole steps are counted. The half may be reached between two of them: use logarithms.": (
+            lambda lr, decay, n, batch: math.ceil(_half_life(lr, decay)) / math.ceil(n / batch)
+        ),
+        "Here a step multiplies by 1 + lr * weight_decay. It shrinks: 1 minus it.": (
+            lambda lr, decay, n, batch: math.log(2) / math.log1p(lr * decay) / math.ceil(n / batch)
         ),
         "It is rounded up to whole epochs. Return it as it is.": (
             lambda lr, decay, n, batch: math.ceil(_half_life(lr, decay) / math.ceil(n / batch))

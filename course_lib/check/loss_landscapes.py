@@ -44,6 +44,15 @@ def _squares(x, y, weights, biases):
         "The squares of the errors have a 1/2. The mean squared error has none.": (
             lambda x, y, w, b, decay: _squares(x, y, w, b) / 2 + decay / 2 * w[:, None] ** 2
         ),
+        "All of it is multiplied by the number of points. Take the mean, and the penalty once.": (
+            lambda x, y, w, b, decay: len(x) * (_squares(x, y, w, b) + decay / 2 * w[:, None] ** 2)
+        ),
+        "The bias is penalized, and the weight is free: it is the other way round.": (
+            lambda x, y, w, b, decay: _squares(x, y, w, b) + decay / 2 * b**2
+        ),
+        "Each weight of the grid pays for all of them: it pays for its own square.": (
+            lambda x, y, w, b, decay: _squares(x, y, w, b) + decay / 2 * (w @ w)
+        ),
         "The penalty is divided by the number of points.": (
             lambda x, y, w, b, decay: _squares(x, y, w, b) + decay / 2 * w[:, None] ** 2 / len(x)
         ),
@@ -102,6 +111,9 @@ def _bowl(rng):
         ),
         "Dampening is added below, where it has to be taken off 1.": (
             lambda L, mu, tau: 2 * (1 + mu) / (L * (1 + tau))
+        ),
+        "This is the limit of Nesterov's momentum, which is lower. Here it is heavy ball's.": (
+            lambda L, mu, tau: 2 * (1 + mu) / (L * (1 - tau) * (1 + 2 * mu))
         ),
         "It is not divided by the curvature.": lambda L, mu, tau: 2 * (1 + mu) / (1 - tau),
         "Momentum divides by 1 - momentum only in the long run, not at the limit.": (
@@ -175,7 +187,10 @@ def critical_momentum(lr, curvature):
         "A 1/2 stands above, where it has to stand below.": lambda decay, n: 2 * n * decay,
         "A quarter: MSELoss has no 1/2.": lambda decay, n: n * decay / 4,
         "Rows are counted, not degrees of freedom.": lambda decay, n: (n - 1) * decay / 2,
-        "This is C of a classifier, 1 over it.": lambda decay, n: 2 / (n * decay),
+        "It is upside down: this is 1 / alpha.": lambda decay, n: 2 / (n * decay),
+        "This is C of scikit-learn's classifiers. Ridge's alpha stands before the penalty.": (
+            lambda decay, n: 1 / (n * decay)
+        ),
     },
     hints=[
         "Ridge minimizes the sum of the squares plus alpha times the squares of w.",

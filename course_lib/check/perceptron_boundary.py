@@ -100,6 +100,15 @@ def _cross_entropy(X, y, w, b, reduction="mean"):
         "The penalty is a mean of squares. It has to be their sum.": (
             lambda X, y, w, b, decay: _cross_entropy(X, y, w, b) + decay / 2 * (w * w).mean()
         ),
+        "All of it is multiplied by the number of rows, as a solver's C sees it. Take the mean.": (
+            lambda X, y, w, b, decay: _cross_entropy(X, y, w, b, "sum") + len(X) * decay / 2 * w @ w
+        ),
+        "Rows with label 0 cost nothing here. Cross-entropy has a second term, for 1 - y.": (
+            lambda X, y, w, b, decay: (y * F.softplus(-X @ w - b)).mean() + decay / 2 * w @ w
+        ),
+        "This loss is for labels -1 and 1. Here they are 0 and 1.": (
+            lambda X, y, w, b, decay: F.softplus(-y * (X @ w + b)).mean() + decay / 2 * w @ w
+        ),
         "The labels are the other way round.": (
             lambda X, y, w, b, decay: _cross_entropy(X, 1 - y, w, b) + decay / 2 * w @ w
         ),
@@ -158,6 +167,9 @@ def _scaled(p, q, scale):
         "The line is right, its scale is not: half of it is missing.": (
             lambda p, q: _scaled(p, q, 1 / ((p - q) @ (p - q)))
         ),
+        "The line is right, its scale is not: w has length 2 here. Divide by the square of the distance.": (
+            lambda p, q: _scaled(p, q, 2 / (p - q).norm())
+        ),
         "It points from p to q: w @ p + b is -1.": lambda p, q: _scaled(p, q, -2 / ((p - q) @ (p - q))),
         "w is right. The line goes through q instead of the middle.": (
             lambda p, q: (_scaled(p, q, 2 / ((p - q) @ (p - q)))[0], -2 * (p - q) @ q / ((p - q) @ (p - q)))
@@ -181,6 +193,7 @@ def _scaled(p, q, scale):
             )
         ),
     },
+    tolerance=1e-6,
     hints=[
         "In which direction does the widest gap between two points lie?",
         "w is a multiple of p - q. Going from q to p, w @ x + b rises from -1 to 1.",
@@ -250,6 +263,7 @@ def _turned_to(p, q):
         ),
         "w is right, b has the wrong sign.": lambda p, q: (_turned_to(p, q)[0], -_turned_to(p, q)[1]),
     },
+    tolerance=1e-6,
     hints=[
         "b is one more weight, of a feature that is 1. Which vector of all weights is the shortest?",
         "With both margins 1 in size it is torch.linalg.pinv of the rows (p, 1) and (q, 1), times (1, -1).",
@@ -297,6 +311,9 @@ def _packed(X, y, weight_decay, **how):
         ),
         "The loss is a sum over the rows here. It has to be their mean.": (
             lambda X, y, decay: _packed(X, y, decay / len(X))
+        ),
+        "You decayed the bias, and the loss is a sum over the rows: a solver's C does both at times.": (
+            lambda X, y, decay: _packed(X, y, decay / len(X), decay_bias=True)
         ),
         "The penalty counts once a row. It counts once.": lambda X, y, decay: _packed(X, y, decay * len(X)),
         "This is for an L1 penalty, a sum of sizes instead of squares.": (

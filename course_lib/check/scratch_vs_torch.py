@@ -12,9 +12,11 @@ def _runs(rng):
     a = torch.from_numpy(rng.normal(size=(n_steps, features)))
     b = a.clone()
     start = int(rng.integers(1, n_steps - 1))
-    b[start:] += torch.from_numpy(rng.normal(size=(n_steps - start, features))) * 1e-3
-    b[: int(rng.integers(0, start))] += 1e-9
-    return {"a": a, "b": b, "tolerance": 1e-6}
+    tolerance = float(10 ** rng.uniform(-8, -3))
+    b[start + 1 :] += torch.from_numpy(rng.normal(size=(n_steps - start - 1, features))) * 1e3 * tolerance
+    b[start, rng.integers(0, features)] += 1.5 * tolerance * rng.choice([-1.0, 1.0])
+    b[: int(rng.integers(0, start))] += 0.9 * tolerance * float(rng.choice([-1.0, 1.0]))
+    return {"a": a, "b": b, "tolerance": tolerance}
 
 
 def _largest(a, b):
@@ -23,6 +25,11 @@ def _largest(a, b):
 
 def _first(a, b, tolerance):
     return int(((a - b).abs() > tolerance).any(dim=1).nonzero()[0])
+
+
+def _rows_where(beyond):
+    """Return the first row in which something is true, 0 if there is none."""
+    return int(beyond.any(dim=1).int().argmax())
 
 
 @exercise(
@@ -35,7 +42,7 @@ def _first(a, b, tolerance):
         {
             "a": torch.tensor([[1.0], [0.5], [-4.0], [0.3]]).double(),
             "b": torch.tensor([[1.0], [0.25], [-5.0], [0.3]]).double(),
-            "tolerance": 1e-6,
+            "tolerance": 0.25,
         },
     ],
     draw=_runs,
@@ -45,6 +52,36 @@ def _first(a, b, tolerance):
         ),
         "The difference is right. Steps count from 0.": (
             lambda a, b, tol: (_largest(a, b), _first(a, b, tol) + 1)
+        ),
+        "The difference is right. A step counts when it is above the tolerance; at it is not above.": (
+            lambda a, b, tol: (_largest(a, b), _rows_where((a - b).abs() >= tol))
+        ),
+        "The difference is right. The tolerance is absolute; isclose adds rtol, relative to b, of its own.": (
+            lambda a, b, tol: (_largest(a, b), _rows_where(~torch.isclose(a, b, atol=tol)))
+        ),
+        "The difference is right. The step is by a norm or sum of the row: a single entry has to be above.": (
+            lambda a, b, tol: (_largest(a, b), _rows_where((a - b).norm(dim=1, keepdim=True) > tol))
+        ),
+        "The difference is right. The step is by a mean over the row: a single entry has to be above.": (
+            lambda a, b, tol: (_largest(a, b), _rows_where((a - b).abs().mean(dim=1, keepdim=True) > tol))
+        ),
+        "The difference is right. The step is the first with all entries above. One is enough.": (
+            lambda a, b, tol: (
+                _largest(a, b),
+                _rows_where(((a - b).abs() > tol).all(dim=1, keepdim=True)),
+            )
+        ),
+        "The difference is right. The step is by a signed difference: a negative one counts, too.": (
+            lambda a, b, tol: (_largest(a, b), _rows_where(a - b > tol))
+        ),
+        "The difference is right. The tolerance is absolute, not a part of each entry.": (
+            lambda a, b, tol: (_largest(a, b), _rows_where((a - b).abs() > tol * b.abs()))
+        ),
+        "The step is right. This is the difference there; ask for the largest of all steps.": (
+            lambda a, b, tol: (
+                float((a - b)[_first(a, b, tol)].abs().max()),
+                _first(a, b, tol),
+            )
         ),
         "The difference is right. The step is the last that agrees.": (
             lambda a, b, tol: (_largest(a, b), _first(a, b, tol) - 1)
@@ -140,12 +177,22 @@ def _slopes(rng):
     return {
         "loss": lambda w: w @ matrix @ w / 2 + (cubic * w**3).sum(),
         "w": torch.from_numpy(rng.normal(size=n)),
-        "h": 1e-3,
+        "h": float(10 ** rng.uniform(-3, -1)),
     }
 
 
 def _moved(loss, w, h):
     return torch.stack([loss(w + step) for step in h * torch.eye(len(w), dtype=w.dtype)])
+
+
+def _drifting(loss, w, h):
+    slopes, w = torch.zeros_like(w), w.clone()
+    for i in range(len(w)):
+        w[i] += h
+        above = loss(w)
+        w[i] -= 2 * h
+        slopes[i] = (above - loss(w)) / (2 * h)
+    return slopes
 
 
 @exercise(
@@ -167,6 +214,9 @@ def _moved(loss, w, h):
         "It is divided by h. From w - h to w + h it is 2 * h.": (
             lambda loss, w, h: (_moved(loss, w, h) - _moved(loss, w, -h)) / h
         ),
+        "It is divided by 2 and multiplied by h: brackets are missing.": (
+            lambda loss, w, h: (_moved(loss, w, h) - _moved(loss, w, -h)) / 2 * h
+        ),
         "It is not divided by 2 * h.": lambda loss, w, h: _moved(loss, w, h) - _moved(loss, w, -h),
         "The sign is the other way round.": (
             lambda loss, w, h: (_moved(loss, w, -h) - _moved(loss, w, h)) / (2 * h)
@@ -180,7 +230,19 @@ def _moved(loss, w, h):
         "The step is h / 2, and the division by 2 * h.": (
             lambda loss, w, h: (_moved(loss, w, h / 2) - _moved(loss, w, -h / 2)) / (2 * h)
         ),
-        "Only the first entry moves; the others stay zero.": (
+        "This is exact, as by autograd or more points. Central differences, which check it, err by h * h.": (
+            lambda loss, w, h: torch.func.grad(loss)(w)
+        ),
+        "Each entry moves by h times its own size. The step is h for all.": (
+            lambda loss, w, h: torch.stack(
+                [
+                    (loss(w + step) - loss(w - step)) / (2 * step.abs().sum())
+                    for step in h * torch.diag(w.abs())
+                ]
+            )
+        ),
+        "An entry that has moved does not come back before the next one does.": _drifting,
+        "Only the first entry moves; the others stay zero: is the loop left too early?": (
             lambda loss, w, h: (
                 (_moved(loss, w, h) - _moved(loss, w, -h)) / (2 * h) * (torch.arange(len(w)) == 0)
             )
@@ -189,7 +251,7 @@ def _moved(loss, w, h):
             lambda loss, w, h: (_moved(loss, w, h) + _moved(loss, w, -h)) / (2 * h)
         ),
     },
-    tolerance=1e-7,
+    tolerance=1e-8,
     hints=[
         "The slope in one entry: how much does the loss change from a bit before to a bit after?",
         "(loss(w + step) - loss(w - step)) / (2 * h), where step is h in one entry and 0 elsewhere.",
@@ -212,12 +274,20 @@ def _neighbors(rng):
     return {"a": a, "b": (a.view(torch.int32) + off).view(torch.float32)}
 
 
+def _step_at(x):
+    return (torch.nextafter(x, torch.full_like(x, torch.inf)) - x).double()
+
+
 @exercise(
     cases=[
         {
             "a": torch.tensor([1.0, 2.0]),
             "b": torch.tensor([1.0 + 2**-23, 2.0 - 3 * 2**-23]),
-        }
+        },
+        {
+            "a": torch.tensor([2.0 - 2**-23, 4.0 + 2**-21]),
+            "b": torch.tensor([2.0 + 2**-22, 4.0 - 2**-22]),
+        },
     ],
     draw=_neighbors,
     wrong={
@@ -227,6 +297,19 @@ def _neighbors(rng):
         "The sign has to go: how many steps, whatever the direction.": (
             lambda a, b: b.view(torch.int32) - a.view(torch.int32)
         ),
+        "These are units of the smaller number. Beyond a power of two a step is twice as long: count.": (
+            lambda a, b: (a.double() - b.double()).abs() / _step_at(torch.minimum(a, b))
+        ),
+        "These are units of the larger number. Below a power of two a step is half as long: count.": (
+            lambda a, b: (a.double() - b.double()).abs() / _step_at(torch.maximum(a, b))
+        ),
+        "These are units of a alone. Across a power of two the steps differ: count.": (
+            lambda a, b: (a.double() - b.double()).abs() / _step_at(a)
+        ),
+        "These are units of b alone. Across a power of two the steps differ: count.": (
+            lambda a, b: (a.double() - b.double()).abs() / _step_at(b)
+        ),
+        "The sign has to go: take the size.": lambda a, b: a.view(torch.int32) - b.view(torch.int32),
         "One too many: equal numbers are 0 steps apart.": (
             lambda a, b: (a.view(torch.int32) - b.view(torch.int32)).abs() + 1
         ),
@@ -274,6 +357,15 @@ def _dampened(w, gradients, lr, momentum, dampening):
     return w
 
 
+def _from_moving(w, gradients, lr, momentum, dampening, moves):
+    velocity = torch.zeros_like(w)
+    for gradient in gradients:
+        dampened = momentum * velocity + (1 - dampening) * gradient
+        velocity = torch.where(moves(velocity), dampened, gradient)
+        w = w - lr * velocity
+    return w
+
+
 def _by_torch(w, gradients, lr, momentum, dampening, skipped=0, **how):
     parameter = torch.nn.Parameter(w.clone())
     optimizer = torch.optim.SGD([parameter], lr=lr, momentum=momentum, dampening=dampening, **how)
@@ -291,7 +383,14 @@ def _by_torch(w, gradients, lr, momentum, dampening, skipped=0, **how):
             "lr": 0.1,
             "momentum": 0.9,
             "dampening": 0.5,
-        }
+        },
+        {
+            "w": torch.tensor([1.0, -2.0]).double(),
+            "gradients": torch.tensor([[0.0, 0.0], [1.0, 2.0], [1.0, 1.0]]).double(),
+            "lr": 0.1,
+            "momentum": 0.9,
+            "dampening": 0.5,
+        },
     ],
     draw=_gradients,
     given=_dampened,
@@ -300,6 +399,13 @@ def _by_torch(w, gradients, lr, momentum, dampening, skipped=0, **how):
         "The dampening is gone. torch dampens each gradient but the first.": (
             lambda w, g, lr, mu, tau: _dampened(w, g, lr, mu, 0.0)
         ),
+        "A velocity of zero is taken for the first step. The first gradient may be zero: count the steps.": (
+            lambda w, g, lr, mu, tau: _from_moving(w, g, lr, mu, tau, torch.any)
+        ),
+        "An entry of zero is taken for the first step. Count the steps.": (
+            lambda w, g, lr, mu, tau: _from_moving(w, g, lr, mu, tau, lambda velocity: velocity != 0)
+        ),
+        "This is the first step alone: is the loop left too early?": lambda w, g, lr, mu, tau: w - lr * g[0],
         "Now the first gradient is lost. It is the first velocity.": (
             lambda w, g, lr, mu, tau: _by_torch(w, g, lr, mu, tau, skipped=1)
         ),

@@ -59,6 +59,13 @@ PULLED = {"w": _tensor(1.0, -1.5), "gradient": _tensor(0.4, 2.0), "lr": 0.1, "we
             lambda w, g, lr, decay: (w - lr * g) / (1 + lr * decay)
         ),
         "The weights decay, and the gradient is forgotten.": lambda w, g, lr, decay: (1 - lr * decay) * w,
+        "Shrunk twice, before and after the step.": (
+            lambda w, g, lr, decay: (1 - lr * decay) * ((1 - lr * decay) * w - lr * g)
+        ),
+        "The decay is in twice: (1 - lr * weight_decay) has no square.": (
+            lambda w, g, lr, decay: (1 - lr * decay) ** 2 * w - lr * g
+        ),
+        "The step shrinks, and the weights do not.": lambda w, g, lr, decay: w - (1 - lr * decay) * lr * g,
         "The gradient decays instead of the weights.": lambda w, g, lr, decay: w - lr * g - lr * decay * g,
         "Shrunk by a power of e: close to the step only where lr * weight_decay is small.": (
             lambda w, g, lr, decay: exp(-lr * decay) * w - lr * g
@@ -127,6 +134,12 @@ def _momentum_step(w, g, v, lr, mu, decay, *, coupled=False, fresh=1.0, after=Fa
         ),
         "Your velocity is the step itself, with lr and a minus in it. torch's gathers gradients alone.": (
             lambda w, g, v, lr, mu, decay: ((1 - lr * decay) * w + mu * v - lr * g, mu * v - lr * g)
+        ),
+        "Your velocity holds lr and the decay. torch's has no lr, and the decay stays outside.": (
+            lambda w, g, v, lr, mu, decay: (
+                w - mu * v - lr * (g + decay * w),
+                mu * v + lr * (g + decay * w),
+            )
         ),
         "This is Nesterov's step: it looks ahead once more.": (
             lambda w, g, v, lr, mu, decay: (
@@ -255,6 +268,18 @@ def _adam_start(rng):
         "The moments are not corrected: in the first step divide them by 1 - beta.": (
             lambda w, g, lr, decay, dec: _adam(w, g, lr, decay, dec, step=0.1 / 0.001**0.5)
         ),
+        "The first moment is not corrected: in the first step divide it by 1 - beta1.": (
+            lambda w, g, lr, decay, dec: _adam(w, g, lr, decay, dec, step=0.1)
+        ),
+        "The second moment is not corrected: in the first step divide it by 1 - beta2.": (
+            lambda w, g, lr, decay, dec: _adam(w, g, lr, decay, dec, step=1 / 0.001**0.5)
+        ),
+        "Adam's decay is twice what it should be: the gradient of its penalty is weight_decay * w.": (
+            lambda w, g, lr, decay, dec: _adam(w, g, lr, decay if dec else 2 * decay, dec)
+        ),
+        "With decoupled, the decay is in the gradient as well: AdamW has it outside alone.": (
+            lambda w, g, lr, decay, dec: _adam(w, g + dec * decay * w, lr, decay, dec)
+        ),
         "It is divided by the square of the gradient: a root is missing.": (
             lambda w, g, lr, decay, dec: _adam(w, g, lr, decay, dec, power=2)
         ),
@@ -311,6 +336,9 @@ def _tilting(w, gradient, lr, weight_decay):
         "Shrunk after the step: the step shrinks, too.": lambda w, g, lr, decay: (
             (1 - lr * decay) * (w - lr * g)
         ),
+        "This is the gradient with its decay. Return the weights after the step.": (
+            lambda w, g, lr, decay: g + decay * w
+        ),
         "The bug is gone, and the decay with it.": lambda w, g, lr, decay: w - lr * g,
         "The gradient is lost.": lambda w, g, lr, decay: w - lr * decay * w,
         "Divided by 1 + lr * weight_decay: that is the proximal step.": (
@@ -331,7 +359,7 @@ def mended_step(w, gradient, lr, weight_decay):
 
 
 @exercise(
-    cases=[{"lr": 0.1, "weight_decay": 0.01}, {"lr": 0.5, "weight_decay": 0.5}],
+    cases=[{"lr": 0.1, "weight_decay": 0.01}, {"lr": 0.5, "weight_decay": 0.4}],
     draw=lambda rng: {"lr": float(rng.uniform(0.05, 0.6)), "weight_decay": float(rng.uniform(0.02, 0.4))},
     wrong={
         "This is right where weights shrink before the step. Here what the step has added shrinks, too.": (
@@ -352,7 +380,7 @@ def mended_step(w, gradient, lr, weight_decay):
             lambda lr, decay: decay / (lr * (1 - lr * decay))
         ),
         "Brackets are missing: all of 1 - weight_decay is multiplied by lr.": (
-            lambda lr, decay: decay / (lr - decay + 1e-9)
+            lambda lr, decay: decay / (lr - decay)
         ),
         "It is not divided by lr.": lambda lr, decay: decay / (1 - decay),
         "Twice too much: the gradient of torch's penalty is weight_decay * w, without a 2.": (

@@ -25,6 +25,12 @@ __all__ = ["decay_for_half", "decay_of_checkpoint", "groups_with_traps", "fading
         "The power is n_steps. It has to be 1 / n_steps: what is left after one step.": (
             lambda lr, n: (1 - 0.5**n) / lr
         ),
+        "A half ** 1 is divided by n_steps: the power binds closer than the division.": (
+            lambda lr, n: (1 - 0.5 / n) / lr
+        ),
+        "This is 1 / (lr * n_steps), after which about 1/e is left, and not a half.": lambda lr, n: (
+            1 / (lr * n)
+        ),
         "This is what is left after a step. What is lost is 1 minus it.": lambda lr, n: 0.5 ** (1 / n) / lr,
         "This makes weights grow: it is 2, where 1/2 has to be.": lambda lr, n: (1 - 2 ** (1 / n)) / lr,
         "This leaves a quarter.": lambda lr, n: (1 - 0.25 ** (1 / n)) / lr,
@@ -98,6 +104,9 @@ def _left(before, after):
         "This is the ratio of squares: a root is missing.": (
             lambda b, a, u, lr, n: (1 - _left(b[u], a[u]) ** (2 / n)) / lr
         ),
+        "What is left ** 1 is divided by n_steps: the power binds closer than the division.": (
+            lambda b, a, u, lr, n: (1 - _left(b[u], a[u]) / n) / lr
+        ),
         "It is negative: what is lost in a step is 1 minus what is left.": (
             lambda b, a, u, lr, n: (_left(b[u], a[u]) ** (1 / n) - 1) / lr
         ),
@@ -160,7 +169,11 @@ def _decays(result, model, weight_decay):
     for group in result:
         if not {"params", "weight_decay"} <= group.keys():
             raise DifferentError("Each group needs 'params' and 'weight_decay'.")
+        if isinstance(group["params"], set):
+            raise DifferentError("torch takes no set of parameters, which has no order: make it a list.")
         for parameter in group["params"]:
+            if isinstance(parameter, tuple):  # with its name, as torch takes it, too
+                parameter = parameter[-1]
             name = names.get(parameter) if isinstance(parameter, torch.Tensor) else None
             if name is None:
                 raise DifferentError("A group holds what is no parameter of the model: names, or copies?")
@@ -170,8 +183,8 @@ def _decays(result, model, weight_decay):
                 )
             found[name] = group["weight_decay"]
     for parameter, name in names.items():
-        if not parameter.requires_grad and found.pop(name, None):
-            raise DifferentError(f"{name} is frozen: leave it out, or it may decay all the same.")
+        if not parameter.requires_grad and name in found:
+            raise DifferentError(f"{name} is frozen: leave it out of the groups.")
         if parameter.requires_grad and name not in found:
             raise DifferentError(f"{name} is in no group: it would never train.")
     return found
@@ -245,8 +258,8 @@ def _is_linear_weight(model, name, parameter):
     ],
 )
 def groups_with_traps(model, weight_decay):
-    """Return two parameter groups, of which the first decays: weights of
-    linear layers, tied or not. The rest is free; leave frozen ones out."""
+    """Return parameter groups, two or more. In them weights of linear layers,
+    tied or not, decay, and the rest does not. Leave frozen ones out."""
     linear = {m.weight for m in model.modules() if isinstance(m, nn.Linear)}
     trained = [p for p in model.parameters() if p.requires_grad]
     decayed = [p for p in trained if p in linear]

@@ -8,11 +8,12 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from course_lib import _calling, check
 from course_lib._calling import TooLongError, call, within
 from course_lib._checking import EXERCISES, Verdict
-from tests.right_answers import RIGHT
+from tests.right_answers import MORE_RIGHT, RIGHT
 from tools.build import exercises
 
 NAMES = sorted(RIGHT)
@@ -43,6 +44,12 @@ def test_a_right_answer_is_right_on_a_thousand_random_instances(name, style):
     verdict = getattr(check, name)(RIGHT[name][style], n_random=n_random, seed=seed)
     assert verdict, verdict
     assert (verdict.status, verdict.shown) == ("right", None)
+
+
+@pytest.mark.parametrize(("name", "answer"), MORE_RIGHT, ids=[name for name, _ in MORE_RIGHT])
+def test_a_right_answer_of_another_kind_is_right(name, answer):
+    verdict = getattr(check, name)(answer)
+    assert verdict, verdict
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -208,10 +215,7 @@ EXCEPTIONS = (
     }
     | {
         ("float32", "ulps"): None,
-        ("float32", "checked_gradient"): None,
-        ("float32", "free_bias_optimum"): None,
         ("close", "free_bias_optimum"): None,
-        ("float32", "adam_first_step"): None,
         ("close", "adam_first_step"): None,
         ("NaN", "groups_with_traps"): "NaN",
     }
@@ -283,7 +287,7 @@ def sgdw(w, gradient, lr, weight_decay):
         (lambda w, g, lr, d: sgdw(w, g, lr, d).round(), "whole numbers"),
         (lambda w, g, lr, d: sgdw(w, g, lr, d).bfloat16(), "float32 only, or coarser"),
         (lambda w, g, lr, d: sgdw(w, g, lr, d).abs(), "signs are the other way round"),
-        (lambda w, g, lr, d: sgdw(w, g, lr, d) + 0j, "complex"),
+        (lambda w, g, lr, d: sgdw(w, g, lr, d) + 0j, "It returns complex numbers"),
         (lambda w, g, lr, d: sgdw, "a function instead of a tensor"),
         (lambda w, g, lr, d: (x for x in w), "a generator instead of a tensor"),
         (lambda w, g, lr, d: sgdw(w, g, lr, d) + w.sin(), "The value is wrong"),
@@ -304,6 +308,198 @@ def test_what_a_wrong_step_is_told(answer, message):
     verdict = check.sgdw_step(answer)
     assert not verdict
     assert re.search(message, verdict.says), verdict
+
+
+def around_the_edge(lambdas, losses, cost):
+    medians = losses.quantile(0.5, dim=0)
+    left = right = int(medians.argmin())
+    while medians[left - 1] <= (1 + cost) * medians.min():
+        left -= 1
+    while medians[right + 1] <= (1 + cost) * medians.min():
+        right += 1
+    return torch.log10(lambdas[right] / lambdas[left])
+
+
+def moved_once(loss, w, h):
+    slopes = torch.zeros_like(w)
+    for step in h * torch.eye(len(w), dtype=w.dtype):
+        slopes[step != 0] = (loss(w + step) - loss(w - step)) / (2 * h)
+        return slopes
+
+
+def frozen(model):
+    return next(p for p in model.parameters() if not p.requires_grad)
+
+
+def with_more(groups, extra):
+    """Return groups of which the last has more parameters."""
+    return [*groups[:-1], {**groups[-1], "params": [*groups[-1]["params"], *extra]}]
+
+
+OTHERS = {
+    "wrong first, and an error later": (
+        "signed_distances",
+        lambda X, w, b: (X[:, 0] * w[0] + X[:, 1] * w[1] + b) / w.square().sum(),
+        r"It raises IndexError in line \d+",
+    ),
+    "wrong first, and another shape later": (
+        "widest_line",
+        lambda p, q: (torch.tensor([0.8, 0.5]).double(), -2.2),
+        r"of shape \(2,\) instead of a tensor of shape \(.*\). This is number 1 of 2.",
+    ),
+    "too few parameters": ("signed_distances", lambda X, w: X @ w, "^It raises TypeError: .*2 positional"),
+    "near, and entries near zero": (
+        "proximal_step",
+        lambda *a: check.proximal_step.reference(*a) + 3e-9,
+        "It is close, but not right to rounding: .* float32",
+    ),
+    "near, as far as a search goes": (
+        "free_bias_optimum",
+        lambda *a: check.free_bias_optimum.reference(*a) * (1 + 1e-3),
+        "It is close, but not right to rounding",
+    ),
+    "left too early": (
+        "signed_distances",
+        lambda X, w, b: torch.cat([(X[:1] @ w + b) / w.norm(), X.new_zeros(len(X) - 1)]),
+        "Only the first entry is right, the others are zero",
+    ),
+    "true and false": (
+        "signed_distances",
+        lambda X, w, b: X @ w + b > 0,
+        "True and False instead of numbers",
+    ),
+    "a tensor of the right length for a pair": (
+        "sgdw_momentum_step",
+        lambda w, g, v, lr, mu, d: w,
+        r"It returns a tensor of shape \(2,\) instead of a tuple of 2",
+    ),
+    "b, then w": (
+        "widest_line",
+        lambda p, q: check.widest_line.reference(p, q)[::-1],
+        "What it returns is in the other order",
+    ),
+    "half precision of numbers": (
+        "from_textbook",
+        lambda strength, n: torch.tensor(2 * strength / n).half(),
+        "right in float32 only, or coarser",
+    ),
+    "float32 where a search is let pass": (
+        "free_bias_optimum",
+        lambda *a: check.free_bias_optimum.reference(*a).float(),
+        "right in float32 only",
+    ),
+    "float32 in between, and whole numbers at times": (
+        "fading_rows",
+        lambda t, n, lr, d: torch.tensor([1.0 if i in t else 1 - lr * d for i in range(n)]).double(),
+        "Only words that are not in the batch fade here",
+    ),
+    "divided once too often": (
+        "from_textbook",
+        lambda strength, n: 2 * strength / n**2,
+        "right answer for strength / n_samples instead of strength",
+    ),
+    "in the other order": (
+        "sgdw_step",
+        lambda w, g, decay, lr: (1 - lr * decay) * w - lr * g,
+        "lr and weight_decay have changed places",
+    ),
+    "hard-coded": (
+        "from_textbook",
+        lambda strength, n: 2 * strength / 1096,
+        "As if n_samples were 1096 always",
+    ),
+    "two mistakes": (
+        "accumulated_gradient",
+        lambda w, batches: sum(X.T @ (X @ w - y) / len(X) for X, y in batches) / len(batches),
+        "Two things at once. This is the mean of the micro-batches' means.* 0.500: is there a 1/2",
+    ),
+    "two mistakes in a pair": (
+        "from_sum",
+        lambda lr, decay, n: (-lr / n, -decay * n),
+        "Two things at once. The other way round: .* The sign is the other way round",
+    ),
+    "a small factor": ("mape", lambda p, t: ((p - t) / t).abs().mean() / 1e4, r"Off by a factor of 1.00e-06"),
+    "torch has not implemented it": (
+        "sgdw_step",
+        lambda w, g, lr, decay: nn.Module()(w),
+        "It raises NotImplementedError in line .* missing the required",
+    ),
+    "isclose": (
+        "parity_report",
+        lambda a, b, tol: ((a - b).abs().max(), int((~torch.isclose(a, b, atol=tol)).any(1).int().argmax())),
+        "The tolerance is absolute; isclose adds rtol",
+    ),
+    "a tolerance of one's own": (
+        "parity_report",
+        lambda a, b, tol: ((a - b).abs().max(), int(((a - b).abs() > 1e-6).any(1).int().argmax())),
+        "As if tolerance were 1e-06 always",
+    ),
+    "a step of one's own": (
+        "checked_gradient",
+        lambda loss, w, h: check.checked_gradient.reference(loss, w, 1e-3),
+        "As if h were 0.001 always",
+    ),
+    "autograd": (
+        "checked_gradient",
+        lambda loss, w, h: torch.autograd.functional.jacobian(loss, w),
+        "This is exact, as by autograd",
+    ),
+    "a loop that is left": ("checked_gradient", moved_once, "is the loop left too early"),
+    "spacing": (
+        "ulps",
+        lambda a, b: (
+            (a.double() - b.double()).abs() / torch.from_numpy(np.spacing(torch.minimum(a, b).numpy()))
+        ),
+        "These are units of the smaller number",
+    ),
+    "batches that fit": (
+        "half_life_in_epochs",
+        lambda lr, d, n, batch: np.log(0.5) / np.log1p(-lr * d) / (n // batch + 1),
+        "Where the batches fit, n_samples // batch_size [+] 1 is one step too many",
+    ),
+    "an exponential": (
+        "sgdw_step",
+        lambda w, g, lr, d: w * np.exp(-lr * d) - lr * g,
+        "Shrunk by a power of e",
+    ),
+    "a logarithm": ("decay_at_rest", lambda lr, d: -np.log1p(-d) / lr, "A logarithm is right"),
+    "one over e": (
+        "decay_for_half",
+        lambda lr, n: (1 - np.exp(-1 / n)) / lr,
+        "This leaves 1/e, and not a half",
+    ),
+    "brackets": ("decay_at_rest", lambda lr, d: d / (lr * 1 - d), "Brackets are missing"),
+    "a logarithm of norms": (
+        "decay_of_checkpoint",
+        lambda b, a, u, lr, n: -(a[u].norm() / b[u].norm()).log() / (n * lr),
+        "Close: -log",
+    ),
+    "C of a classifier": (
+        "ridge_alpha",
+        lambda decay, n: 1 / (n * decay),
+        "This is C of scikit-learn's class",
+    ),
+    "round the edge of the grid": ("floor_width", around_the_edge, "The value is wrong|It raises"),
+    "frozen, and free": (
+        "groups_with_traps",
+        lambda model, d: with_more(check.groups_with_traps.reference(model, d), [frozen(model)]),
+        "frozen.weight is frozen: leave it out",
+    ),
+    "a set": (
+        "groups_with_traps",
+        lambda model, d: [{"params": set(model.parameters()), "weight_decay": d}],
+        "torch takes no set of parameters",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_what_other_wrong_answers_are_told(case):
+    name, answer, message = OTHERS[case]
+    verdict = getattr(check, name)(answer)
+    assert verdict.status == "not yet right"
+    assert re.search(message, verdict.says), verdict
+    assert " at 0x" not in repr(verdict)
 
 
 def test_an_answer_that_is_right_at_times_is_told_so():
@@ -421,10 +617,6 @@ def test_an_answer_that_fails_when_it_is_asked_again_is_wrong():
 
 def first(model):
     return next(model.parameters())
-
-
-def frozen(model):
-    return next(p for p in model.parameters() if not p.requires_grad)
 
 
 def test_one_number_is_no_pair_and_float32_of_numbers_alone_is_right():
