@@ -279,7 +279,7 @@ def _quick(monkeypatch, tmp_path):
     monkeypatch.setattr(distributed, "spawn", reached)
     monkeypatch.chdir(tmp_path)
     in_processes = joblib.Parallel
-    monkeypatch.setattr(joblib, "Parallel", lambda n_jobs, return_as: in_processes(1, return_as=return_as))
+    monkeypatch.setattr(joblib, "Parallel", lambda n_jobs, **how: in_processes(1, **how))
 
 
 @pytest.mark.usefixtures("_quick")
