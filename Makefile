@@ -18,6 +18,8 @@ WARNINGS_OF_OLD_VERSIONS := -W ignore::DeprecationWarning -W ignore::UserWarning
 # The matrices of the book are small, and some commands start one process a core: more threads would only
 # wait for each other. Where there are two of them for once, they sleep while they wait.
 ONE_THREAD := OMP_NUM_THREADS=1
+# Tests in a browser also wait: one more of them at a time than there are cores.
+ONE_MORE := PYTEST_XDIST_AUTO_NUM_WORKERS=$${PYTEST_XDIST_AUTO_NUM_WORKERS:-$$(($(shell getconf _NPROCESSORS_ONLN)+1))}
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 check_python = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 book" % sys.version_info[:2])'
 stage = @printf '\n== %s\n' '$(1)'
@@ -66,7 +68,7 @@ test: book ## lint, unit tests, docstring examples, notebooks, and the built sit
 	@rm -rf _build/elsewhere && cp -r book _build/elsewhere
 	@OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE PYTHONHASHSEED=random $(BIN)/python -m pytest -p tools.verify.redrawn --nbval --nbval-cell-timeout=300 -n auto --dist loadscope --no-loadscope-reorder $$(find _build/elsewhere -name '*.ipynb' | sort -R)
 	$(call stage,site: the built pages)
-	@$(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal -rs tests/book -m site
+	@$(ONE_MORE) $(BIN)/python -m pytest -p no:nbval -n auto --dist worksteal -rs tests/book -m site
 
 lowest: $(LOWEST)/ready ## package, unit tests of course_lib and notebooks, with the lowest versions it admits
 	$(call stage,lowest: the package)
