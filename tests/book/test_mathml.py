@@ -93,6 +93,15 @@ def test_no_page_waits_for_a_script_to_set_its_formulas():
     assert not (SITE / "_static" / "mathjax").exists()
 
 
+def test_what_stands_in_for_the_font_has_letters_as_high():
+    """Else lines would break elsewhere, and the page move, when the font arrives."""
+    font = TTFont(math_font.FONT)
+    ratio = font["OS/2"].sxHeight / font["head"].unitsPerEm
+    css = (ROOT / "book" / "_static" / "book.css").read_text(encoding="utf-8")
+    (rule,) = re.findall(r"^math \{.*$", css, re.MULTILINE)
+    assert float(re.search(r"font-size-adjust: ([\d.]+)", rule)[1]) == pytest.approx(ratio, abs=5e-4)
+
+
 @pytest.mark.site
 def test_the_font_has_every_sign_of_every_formula():
     """A letter that stands alone is another sign: the slanted one."""
