@@ -60,7 +60,8 @@ class Row:
 class Sweep:
     """What `sweep` returns: a tidy table, one row a run, setting by setting and each seed by seed.
 
-    A metric is a loss: lower is better. A run that failed counts as infinite.
+    A metric is a loss: lower is better; of an accuracy, return what is missing to 1. A run that failed counts
+    as infinite.
 
     Attributes
     ----------
@@ -116,7 +117,7 @@ class Sweep:
         return np.array(values).reshape(len(self.settings), -1)
 
     def best(self, metric: str) -> Setting:
-        """Return the setting whose median is lowest."""
+        """Return the setting whose median is lowest; `one_standard_error` goes by means, and may differ."""
         return self.settings[int(np.median(self.values(metric), axis=1).argmin())]
 
     def curve(self, metric: str, name: str) -> tuple[Floats, Floats]:
@@ -129,7 +130,8 @@ class Sweep:
         """
         others = {tuple(v for n, v in setting.items() if n != name) for setting in self.settings}
         if len(others) != 1 or any(name not in setting for setting in self.settings):
-            raise ValueError(f"name: settings must differ in {name!r} alone, got {self.settings[:3]}")
+            given = f"got {self.settings[:3]}: keep one value of each other by `where`"
+            raise ValueError(f"name: settings must differ in {name!r} alone, {given}")
         x = np.array([setting[name] for setting in self.settings], dtype=float)
         order = np.argsort(x)
         return x[order], self.values(metric)[order].T
@@ -149,10 +151,10 @@ class Sweep:
         return xs, ys, np.median(columns, axis=1).T
 
     def one_standard_error(self, metric: str, name: str) -> float:
-        r"""Return the largest value of a setting that is as good as the best, as far as the runs can tell.
+        r"""Return the largest value of a setting whose mean is close to the lowest.
 
-        Its mean is at most one standard error, :math:`s / \sqrt{n}` of the n runs of the best, above the
-        lowest mean.
+        It is at most one standard error, :math:`s / \sqrt{n}` of the n runs of the best, above the lowest
+        mean. Where all values saw the same seeds, their differences seed by seed can tell more.
 
         Raises
         ------

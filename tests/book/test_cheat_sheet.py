@@ -130,6 +130,10 @@ def weights_are_decayed(page):
     by_hand, others = again(page, "NORMS =", with_two_dimensions)
     assert [p.shape for p in by_hand] == [(6, 3)]
     assert [p.shape for p in others] == [(6,), (2, 3), (2, 3)]
+    layers = (nn.GroupNorm(1, 2), nn.BatchNorm1d(2), nn.BatchNorm2d(2), nn.BatchNorm3d(2), nn.RMSNorm(2))
+    by_hand, others = again(page, "NORMS =", nn.Sequential(nn.Conv2d(1, 2, 3), *layers))
+    assert [p.ndim for p in by_hand] == [4]
+    assert len(others) == 1 + 2 * 4 + 1
 
 
 def again(page, start, model):
@@ -396,6 +400,7 @@ SABOTAGES = [
     ("lr=0.1, weight_decay=lam", "lr=0.1, weight_decay=2 * lam"),
     ("(others if free else weights)", "(weights if free else others)"),
     ("isinstance(layer, NORMS)", "False"),
+    (" | nn.BatchNorm2d", ""),
     ('name.endswith("bias") or', ""),
     ("others if free", "others if p.ndim < 2"),
     ('"params": others, "weight_decay": 0.0', '"params": others, "weight_decay": lam'),
