@@ -109,9 +109,9 @@ def test_weights_of_the_clock_lab_are_those_of_torch(setting):
     for i, (run, one) in enumerate(zip(script("clock").run(lab), two(lab), strict=True)):
         exact, kept, lrs = faded(one)
         steps = [step for step, *_ in run["path"]]
-        assert steps[0] == 0
-        assert steps[-1] == run["steps"] == len(lrs)
-        assert len(steps) <= 242
+        every = math.ceil(len(lrs) / 240)
+        assert steps == [0, *range(every, len(lrs), every), len(lrs)]
+        assert run["steps"] == len(lrs)
         close([weight for _, weight, _ in run["path"]], exact[steps])
         assert [weight for *_, weight in run["path"]] == kept[steps].tolist()
         assert run["moved"] == (np.diff(kept) != 0).nonzero()[0].max(initial=-1) + 1
@@ -291,3 +291,14 @@ def test_clock_lab_draws_a_weight_that_grows_up_to_where_it_exceeds_one():
     assert small.tolist() == [1] + [0] * (len(small) - 1)
     assert large.tolist() == [1]
     assert lab._repr_html_()
+
+
+def test_rows_of_the_clock_lab_double_from_one_end_of_a_slider_to_the_other():
+    values = "control(name).values"
+    assert script("clock")(values, name="batch_size") == [8 * 2**i for i in range(10)]
+    assert script("clock")(values, name="k") == [2, 4, 8, 16, 32, 64]
+
+
+def test_clock_lab_says_of_a_weight_on_either_side_that_it_diverges():
+    for weight, said in ((2e6, "diverges"), (-2e6, "diverges"), (-0.5, "\N{MINUS SIGN}0.5")):
+        assert script("clock")("left(weight)", weight=weight) == said

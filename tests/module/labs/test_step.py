@@ -251,3 +251,8 @@ def test_step_lab_tells_at_each_setting_what_course_lib_computes():
 def test_step_lab_refuses_what_its_controls_do_not_reach(argument, value):
     with pytest.raises(ValueError, match=argument):
         labs.step(**{argument: value})
+
+
+def test_step_lab_writes_a_thousand_without_decimals():
+    told = [script("step")("magnitude(w)", w=w) for w in (999.9, 1000)]
+    assert told == ["999.9000", counted(1000)]
