@@ -1,15 +1,26 @@
 """The built site, opened in a browser with the network cut, and looked at by axe-core."""
 
+import os
 from functools import cache
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tools import ROOT
 from tools.chromium import launched
 
 SITE = ROOT / "_build" / "html"
+SIDEWAYS = "() => document.documentElement.scrollWidth - window.innerWidth"  # pixels
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 HEIGHT = 900
+
+
+def needed(path, name, packages):
+    """Skip a test where a browser is missing; in CI that fails."""
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI needs {name}: install {packages}")
+        pytest.skip(f"no {name} is found: install {packages}")
 
 
 def offline(playwright):

@@ -1,11 +1,9 @@
 """A browser, and the built site at an address."""
 
-import os
-
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.browsing import SITE, offline
+from tests.browsing import SITE, needed, offline
 from tools.chromium import path_of_chromium
 from tools.measure import weight
 
@@ -25,9 +23,6 @@ def playwright():
 
 @pytest.fixture(scope="session")
 def browser(playwright):
-    if path_of_chromium() is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("CI needs a browser: install chromium")
-        pytest.skip("no Chromium or Chrome on the PATH: tests in a browser are skipped")
+    needed(path_of_chromium(), "Chromium or Chrome", "chromium")
     with offline(playwright) as instance:
         yield instance

@@ -1,14 +1,12 @@
 """What matters most, in Firefox and in WebKit, from files and with the network cut."""
 
-import os
-
 import pytest
 
 from tests import engines
 from tests.benches import Bench
 from tests.book.test_labs import SHOWN, each_lab
 from tests.book.test_site import CHAPTERS, PAGES, TOO_WIDE, luminance
-from tests.browsing import SITE
+from tests.browsing import SIDEWAYS, SITE, needed
 from tests.javascript import MOVES
 from tools.build import pdf
 
@@ -34,10 +32,7 @@ def tab(opened):
 def engine(name):
     """Return how to open an engine where it is installed, as it has to be in CI."""
     start, path, packages = ENGINES[name]
-    if path() is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"CI needs {name}: install {packages}")
-        pytest.skip(f"no {name}: install {packages}")
+    needed(path(), name, packages)
     return start
 
 
@@ -45,7 +40,6 @@ def address(page, query=""):
     return f"{(SITE / page).as_uri()}.html{query}"
 
 
-SIDEWAYS = "() => document.documentElement.scrollWidth - window.innerWidth"
 # A part of a formula, and where its second part has to be: below or above the first.
 MISPLACED = """() => {
     document.querySelectorAll("details").forEach(fold => { fold.open = true });

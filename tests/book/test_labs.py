@@ -6,7 +6,7 @@ import pytest
 
 from course_lib.conventions import KNOBS
 from tests.benches import Bench
-from tests.browsing import SITE, Visit
+from tests.browsing import SIDEWAYS, SITE, Visit
 from tests.javascript import MOVES, NO_FIGURE, PLACES, SMALL, script
 
 pytestmark = pytest.mark.site
@@ -90,7 +90,7 @@ def test_lab_works_from_a_file_and_by_the_keyboard_alone(name, page, browser):
     tab.goto((SITE / f"{page}.html").as_uri())
     bench = Bench(tab, name)
     assert bench.facts() == bench.expected()
-    assert tab.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") <= 1
+    assert tab.evaluate(SIDEWAYS) <= 1
     stops = """root => [...root.querySelectorAll("input, select, button, [tabindex='0']")]
         .filter(stop => stop.checkVisibility()).map((stop, i) => (stop.dataset.stop = String(i)))"""
     wanted = bench.root.evaluate(stops)

@@ -15,7 +15,7 @@ import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Error
 
-from tests.browsing import SITE, Visit, quick_axe, serious
+from tests.browsing import SIDEWAYS, SITE, Visit, quick_axe, serious
 from tools import ROOT
 from tools.build import home, notebooks, pdf
 from tools.verify import claims
@@ -304,7 +304,7 @@ def test_page_in_a_browser_with_the_network_cut(page, width, scheme, browser, ad
         assert visit.outside == []
         assert visit.errors == []
         tab.evaluate(pdf.EVERY_FIGURE)  # fails when one is broken
-        assert tab.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") <= 1
+        assert tab.evaluate(SIDEWAYS) <= 1
         assert tab.evaluate("() => document.documentElement.dataset.theme") == scheme
         tab.evaluate("() => document.querySelectorAll('details').forEach(fold => { fold.open = true })")
         assert tab.evaluate(TOO_WIDE) == []
