@@ -370,10 +370,13 @@ def test_dark_mode_turns_the_page_dark_and_the_text_light(browser, address):
     assert luminance(text) > 0.6
 
 
+SEARCHED = "#search-results :text('Search finished')"  # until then results are listed one by one
+
+
 def test_search_finds_a_chapter_offline(browser, address):
     with Visit(browser, address) as visit:
         tab = visit.open("search.html?q=bisector")
-        tab.wait_for_selector("#search-results li a", timeout=10_000)
+        tab.wait_for_selector(SEARCHED, timeout=10_000)
         found = tab.eval_on_selector_all("#search-results li a", "links => links.map(link => link.href)")
         assert any("book/perceptron_boundary" in link for link in found)
         assert visit.outside == []
@@ -384,7 +387,7 @@ def test_search_shows_text_of_the_articles_and_not_of_the_menus(word, browser, a
     """Both words also stand in menus and in the line that says how to run a chapter."""
     with Visit(browser, address) as visit:
         tab = visit.open(f"search.html?q={word}")
-        tab.wait_for_selector("#search-results .context", timeout=10_000)
+        tab.wait_for_selector(SEARCHED, timeout=10_000)
         tab.wait_for_load_state("networkidle")
         hits = tab.locator("#search-results li:has(.context)").all()
         assert len(hits) >= len(CHAPTERS)
