@@ -22,6 +22,7 @@ QUIZ = re.compile(
     r"<details>\n<summary>Answers to quiz (\d+)</summary>\n\n((?:- .*\n)*)\n</details>",
     re.MULTILINE,
 )
+PACE = 100  # words read in a minute, with their code, figures and predictions: that of a reader of chapter 3
 TO_DO = re.compile(r"^> \*\*Predict|^\*{1,2}Try it\.|^### Move it yourself", re.MULTILINE)
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 REPLY = re.compile(r"^- \*\*\(([a-z])\)\*\* (Right|No)\. \S", re.MULTILINE)
@@ -186,7 +187,8 @@ def test_figures_are_numbered_in_their_order_and_have_a_sentence(path):
 
 @each(CHAPTERS)
 def test_a_chapter_says_how_long_it_takes_and_what_it_needs(cells):
-    assert re.search(r"^\*\d+ minutes\. You need:? .+", cells[0].source, re.MULTILINE)
+    minutes = re.search(r"^\*(\d+) minutes\. You need:? .+", cells[0].source, re.MULTILINE)[1]
+    assert int(minutes) == 5 * round(read_and_done(cells)[0] / PACE / 5)
 
 
 def test_the_front_page_says_how_long_the_chapters_take():
