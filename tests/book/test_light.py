@@ -3,11 +3,12 @@
 import re
 
 import pytest
+import tinycss2
 from PIL import Image
 
 from tests.browsing import SITE, Visit
 from tools import ROOT
-from tools.build import light, notebooks
+from tools.build import notebooks, style_sheet
 from tools.measure import weight
 
 pytestmark = pytest.mark.site
@@ -121,7 +122,63 @@ def test_addresses_in_a_style_sheet_move_with_it(tmp_path):
     (tmp_path / "deep" / "x.css").write_text(
         '@import "../basic.css";\nc { d: url("../e.svg"); f: url(data:g) }'
     )
-    name = light.joined((tmp_path / "deep" / "x.css",), tmp_path)
-    assert (tmp_path / name).read_text() == (
-        'a { b: url("file.png") }\nc { d: url("e.svg"); f: url(data:g) }'
-    )
+    name = style_sheet.joined((tmp_path / "deep" / "x.css",), tmp_path, frozenset())
+    assert (tmp_path / name).read_text() == 'a{b: url("file.png")}c{d: url("e.svg"); f: url(data:g)}'
+
+
+@pytest.mark.parametrize(
+    ("rules", "left"),
+    [
+        (".here{a:b}.gone{a:b}", ".here{a:b}"),
+        ("p .gone,p > .here:hover{a:b}", "p > .here:hover{a:b}"),
+        (".here.gone{a:b}#gone{a:b}#here{a:b}", "#here{a:b}"),
+        ("#here:not(.gone){a:b}:is(.gone,p){a:b}", "#here:not(.gone){a:b}:is(.gone,p){a:b}"),
+        ("@media print{.gone{a:b}}@supports (a:b){.gone{a:b}.here{a:b}}", "@supports (a:b){.here{a:b}}"),
+        ("@font-face{a:b}/* gone */ @keyframes gone{to{a:b}}", "@font-face{a:b}@keyframes gone{to{a:b}}"),
+        (".made-of-parts{a:b}.made{a:b}.--a{a:b}", ".made-of-parts{a:b}"),
+        ('a[href=".gone"]::after{b:".gone"}', 'a[href=".gone"]::after{b:".gone"}'),
+    ],
+)
+def test_a_style_sheet_is_left_what_can_be_used(rules, left):
+    assert style_sheet.used(rules, {"here", "made-", "-", "---"}) == left
+
+
+def selectors(rules):
+    """Return every selector of a style sheet, whatever media it is for."""
+    found = set()
+    for rule in rules:
+        if rule.type == "qualified-rule":
+            found |= {tinycss2.serialize(part).strip() for part in style_sheet.parts(rule.prelude)}
+        elif rule.type == "at-rule" and rule.lower_at_keyword in ("media", "supports"):
+            found |= selectors(
+                tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True)
+            )
+    return found
+
+
+def selectors_of(*sheets):
+    return selectors(tinycss2.parse_stylesheet("\n".join(map(text, sheets)), True, True))
+
+
+# All is open, and an element counts as being in any state that a reader can bring it into.
+SELECTED = r"""(selectors) => {
+  document.querySelectorAll('dialog, .dropdown-menu').forEach((part) => part.classList.add('show'));
+  document.querySelectorAll('details, dialog').forEach((part) => { part.open = true });
+  const state = /::[\w-]+|:(?:hover|active|focus|focus-visible|focus-within|visited|target)(?![\w-])/g;
+  const not = (part) => part.replace(state, ':not(*)');
+  const known = selectors.filter((selector) => CSS.supports(`selector(${selector})`));
+  return known.filter((selector) => document.querySelector(
+    selector.replace(/:not\([^)]*\)/g, not).replace(state, ':is(*)')
+  ));
+}"""
+
+
+@pytest.mark.parametrize("page", ["book/intro", *CHAPTERS[:2], "book/rosetta", "book/api", "search"])
+@pytest.mark.parametrize("width", [390, 1300])
+def test_no_rule_that_was_left_out_selects_anything(width, page, browser, address):
+    (one,) = (SITE / "_static").glob("style-*.css")
+    left_out = selectors_of(*{*(SITE / "_static").rglob("*.css")} - {one}) - selectors_of(one)
+    assert len(left_out) > 1000
+    assert {".form-floating", ".sd-progress"} & left_out
+    with Visit(browser, address, width=width) as visit:
+        assert visit.open(f"{page}.html").evaluate(SELECTED, sorted(left_out)) == []

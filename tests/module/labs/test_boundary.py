@@ -31,6 +31,9 @@ RESTS = [
     {"weight_decay": 0.3, "penalty": "L1", "X": [[3, 1], [1, 2]]},  # the bias rests
     {"weight_decay": 0.5, "X": [[0.5, 0.5], [1, 1]]},  # all rest, and a point is on the wrong side
     {"weight_decay": 0.5, "X": [[1, 1], [0.5, 0.5]]},
+    {"weight_decay": 0.5, "X": [[2, 1], [1, 1]]},
+    {"weight_decay": 0.3, "penalty": "L1", "X": [[4, 1], [0, 1]]},  # all but one weight rest
+    {"weight_decay": 0.3, "penalty": "L1", "X": [[1, 3], [1, 0]]},
 ]
 
 
@@ -94,6 +97,8 @@ def test_figure_of_the_boundary_lab_shows_the_trained_line(setting):
     (line,) = (line for line in plt.gca().lines if line.get_label() == name)
     x, y = line.get_data()
     assert abs(theta[0] * x + theta[1] * y + theta[2]).max() <= 1e-9 * np.linalg.norm(theta)
+    concept = script("boundary")("concept(settings)", settings=lab.settings)
+    assert lab.data["looks"][concept]["color"] == line.get_color().lower()
 
 
 def test_figure_of_the_boundary_lab_leaves_out_a_line_that_has_no_weights():
