@@ -102,6 +102,30 @@ def test_icons_stand_out_from_their_ground(width, scheme, forced, browser, addre
         ] == []
 
 
+# Where the words in a field begin and end, and the sign before them and the keys behind them.
+FIELD = """() => {
+  const form = [...document.querySelectorAll('form.bd-search')].findLast((form) => form.checkVisibility());
+  const parts = ['input', '.fa-solid', '.search-button__kbd-shortcut'];
+  const [input, icon, keys] = parts.map((part) => form.querySelector(part));
+  const style = getComputedStyle(input), brush = document.createElement('canvas').getContext('2d');
+  brush.font = style.font;
+  const left = input.getBoundingClientRect().left + parseFloat(style.paddingLeft);
+  const end = keys?.checkVisibility() ? keys.getBoundingClientRect().left : window.innerWidth;
+  return [icon.getBoundingClientRect().right, left, left + brush.measureText(input.placeholder).width, end];
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 1300])
+@pytest.mark.parametrize("page", [CHAPTERS[0], "search"])
+def test_the_words_in_a_field_of_search_stand_beside_its_signs(page, width, browser, address):
+    with Visit(browser, address, width=width) as visit:
+        tab = visit.open(f"{page}.html")
+        if page != "search":
+            tab.keyboard.press("Control+k")
+        places = tab.evaluate(FIELD)
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_theme_is_there_before_the_first_paint(scheme, browser, address):
     """Without the site's scripts, and before a reader has chosen."""

@@ -99,6 +99,8 @@ def test_figure_of_the_boundary_lab_shows_the_trained_line(setting):
     assert abs(theta[0] * x + theta[1] * y + theta[2]).max() <= 1e-9 * np.linalg.norm(theta)
     concept = script("boundary")("concept(settings)", settings=lab.settings)
     assert lab.data["looks"][concept]["color"] == line.get_color().lower()
+    plane, _ = script("boundary")("lab.plots.map(({ x, y }) => [x, y])")
+    assert plane == [list(plt.xlim()), list(plt.ylim())]
 
 
 def test_figure_of_the_boundary_lab_leaves_out_a_line_that_has_no_weights():

@@ -108,6 +108,7 @@ def test_directions_of_the_overfitting_lab_are_those_of_the_svd(scale):
         columns, _ = run(orthogonalized, given=[[scale, 0], [0, share * scale]])
         assert len(columns) == rank
     assert run(orthogonalized, given=[[0, 0], [0, 0]]) == [[], []]
+    assert run(orthogonalized, given=[[scale, 0], [0, scale]])[0] == [[scale, 0], [0, scale]]
 
 
 def test_decays_of_the_overfitting_lab_reach_from_none_to_10():
@@ -115,7 +116,11 @@ def test_decays_of_the_overfitting_lab_reach_from_none_to_10():
     assert lambdas()[-1] == 10
     assert (np.diff(lambdas()) > 0).all()
     labs.overfitting()
-    np.testing.assert_array_equal(plt.gcf().axes[1].lines[0].get_xdata(), lambdas()[1:])
+    above, below = plt.gcf().axes
+    np.testing.assert_array_equal(below.lines[0].get_xdata(), lambdas()[1:])
+    plane, valley = script("overfitting")("lab.plots.map(({ x, y }) => [x, y])")
+    assert plane == [[-1, 1], list(above.get_ylim())]
+    assert valley == [[lambdas()[1], lambdas()[-1]], list(below.get_ylim())]
 
 
 @cache
@@ -128,6 +133,11 @@ def rounded(value):
     if not 1e-6 <= value <= 1e6:
         return "above 10⁶" if value > 1 else "below 10⁻⁶"
     return np.format_float_positional(float(f"{value:.4g}"), trim="-")
+
+
+@pytest.mark.parametrize("value", [0.0, 9.99e-7, 1e-6, 0.12345, 1e6, 1.001e6])
+def test_amounts_of_the_overfitting_lab_are_told_from_a_millionth_to_a_million(value):
+    assert script("overfitting")("amount(value)", value=value) == rounded(value)
 
 
 def told_of_a_polynomial(lab):
