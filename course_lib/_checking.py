@@ -271,7 +271,7 @@ class Exercise:
         if near:
             return (
                 "It is close, but not right to rounding: is there an approximation, an early stop, "
-                "or float32, as torch.tensor makes it of a number?"
+                "or float32, as torch.tensor and torch.eye make it?"
             )
         return "The value is wrong."
 

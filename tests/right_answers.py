@@ -679,7 +679,7 @@ RIGHT = {
         "vectorized": lambda rows: rows / rows.mean(),
         "torch": lambda rows: F.normalize(rows, p=1, dim=0) * len(rows),
     },
-    "loss_grid": {"loop": loop_grid, "vectorized": einsum_grid, "torch": torch_grid},
+    "penalized_grid": {"loop": loop_grid, "vectorized": einsum_grid, "torch": torch_grid},
     "lr_limit": {
         "loop": bisected_limit,
         "vectorized": lambda L, mu, tau: (2 + 2 * mu) / (L - L * tau),
@@ -699,7 +699,7 @@ RIGHT = {
     },
     "fastest_lr": {"loop": searched_lr, "vectorized": singular_lr, "torch": hessian_lr},
     "parity_report": {"loop": loop_report, "vectorized": numpy_report, "torch": torch_report},
-    "mape": {
+    "percent_error": {
         "loop": lambda p, t: (
             sum(abs(a - b) / abs(b) for a, b in zip(p.tolist(), t.tolist(), strict=True)) / len(p) * 100
         ),

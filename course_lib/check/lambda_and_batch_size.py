@@ -243,6 +243,12 @@ def _half_life(lr, decay):
         "This is 1 / (lr * weight_decay), after which about 1/e is left, and not a half.": (
             lambda lr, decay, n, batch: 1 / (lr * decay) / math.ceil(n / batch)
         ),
+        "This is B / (lr * weight_decay * N), tau in epochs: 1/e is left then, and not a half.": (
+            lambda lr, decay, n, batch: batch / (lr * decay * n)
+        ),
+        "This is tau in epochs, times ln 2. It is right for small steps only, and where the batches fit.": (
+            lambda lr, decay, n, batch: math.log(2) * batch / (lr * decay * n)
+        ),
         "weight_decay is not multiplied by lr.": (
             lambda lr, decay, n, batch: _half_life(1, decay) / math.ceil(n / batch)
         ),

@@ -4,7 +4,7 @@ import torch
 
 from course_lib._checking import exercise, has_loop
 
-__all__ = ["loss_grid", "lr_limit", "critical_momentum", "ridge_alpha", "fastest_lr"]
+__all__ = ["penalized_grid", "lr_limit", "critical_momentum", "ridge_alpha", "fastest_lr"]
 
 
 def _grid(rng):
@@ -77,7 +77,7 @@ def _squares(x, y, weights, biases):
         "Its squares' mean over the last axis has the shape wanted; weights[:, None] broadcasts against it.",
     ],
 )
-def loss_grid(x, y, weights, biases, weight_decay):
+def penalized_grid(x, y, weights, biases, weight_decay):
     """Return the mean squared error of weight * x + bias plus the L2
     penalty, bias free, a row a weight and a column a bias. No loop."""
     errors = weights[:, None, None] * x + biases[:, None] - y

@@ -4,7 +4,7 @@ import torch
 
 from course_lib._checking import exercise
 
-__all__ = ["parity_report", "mape", "checked_gradient", "ulps", "mended_run"]
+__all__ = ["parity_report", "percent_error", "checked_gradient", "ulps", "mended_run"]
 
 
 def _runs(rng):
@@ -165,7 +165,7 @@ def _predictions(rng):
         "Their sizes, their mean, times 100.",
     ],
 )
-def mape(prediction, target):
+def percent_error(prediction, target):
     """Return the mean absolute percentage error, in percent."""
     return 100 * ((prediction - target) / target).abs().mean()
 

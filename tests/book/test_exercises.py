@@ -1,5 +1,6 @@
 """Exercises on the page: stubs, hints and solutions are those that are declared, and cannot drift."""
 
+import ast
 import copy
 import re
 from itertools import pairwise
@@ -46,6 +47,17 @@ def test_a_chapter_has_five_exercises_or_more_and_an_open_one(path):
     assert numbers == list(range(1, len(found) + 1))
     text = "\n".join(source for _, source in notebooks.markdown(notebooks.read(path)))
     assert f"**{len(found) + 1}. A report** (open-ended)." in text
+
+
+@each_chapter
+def test_an_exercise_leaves_what_the_chapter_imports_alone(path):
+    """Else its stub, once it has run, breaks every cell above that is run again."""
+    cells = [cell for cell in notebooks.read(path).cells if cell.cell_type == "code"]
+    nodes = [node for cell in cells for node in ast.walk(ast.parse(cell.source))]
+    imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    imported = {alias.asname or alias.name for node in imports for alias in node.names}
+    assert "find_spec" in imported
+    assert not imported & set(exercises.declared(path.stem))
 
 
 @each_chapter

@@ -327,6 +327,11 @@ def moved_once(loss, w, h):
         return slopes
 
 
+def bowl(X):
+    Z = torch.cat([X, X.new_ones(len(X), 1)], dim=1)
+    return 2 * Z.T @ Z / len(Z)
+
+
 def frozen(model):
     return next(p for p in model.parameters() if not p.requires_grad)
 
@@ -352,6 +357,13 @@ OTHERS = {
         "proximal_step",
         lambda *a: check.proximal_step.reference(*a) + 3e-9,
         "It is close, but not right to rounding: .* float32",
+    ),
+    "near, by an identity matrix of float32": (
+        "fastest_lr",
+        lambda X, decay: (
+            2 / torch.linalg.eigvalsh(bowl(X) + decay * torch.eye(X.shape[1] + 1))[[0, -1]].sum()
+        ),
+        "It is close, but not right to rounding: .* torch.eye",
     ),
     "near, as far as a search goes": (
         "free_bias_optimum",
@@ -418,7 +430,11 @@ OTHERS = {
         lambda lr, decay, n: (-lr / n, -decay * n),
         "Two things at once. The other way round: .* The sign is the other way round",
     ),
-    "a small factor": ("mape", lambda p, t: ((p - t) / t).abs().mean() / 1e4, r"Off by a factor of 1.00e-06"),
+    "a small factor": (
+        "percent_error",
+        lambda p, t: ((p - t) / t).abs().mean() / 1e4,
+        r"Off by a factor of 1.00e-06",
+    ),
     "torch has not implemented it": (
         "sgdw_step",
         lambda w, g, lr, decay: nn.Module()(w),
@@ -581,9 +597,10 @@ def test_a_verdict_is_text_in_a_terminal_and_a_table_in_a_notebook():
 
 
 def test_a_loop_is_remarked_where_none_is_needed():
-    assert check.loss_grid(RIGHT["loss_grid"]["loop"]).says == "It has a loop. Can you do without?"
-    assert check.loss_grid(RIGHT["loss_grid"]["vectorized"]).says == ""
-    assert check.loss_grid(partial(RIGHT["loss_grid"]["loop"])).says == ""  # whose lines are not seen
+    grids = RIGHT["penalized_grid"]
+    assert check.penalized_grid(grids["loop"]).says == "It has a loop. Can you do without?"
+    assert check.penalized_grid(grids["vectorized"]).says == ""
+    assert check.penalized_grid(partial(grids["loop"])).says == ""  # whose lines are not seen
 
 
 def test_numbers_that_look_alike_are_shown_until_they_differ():
@@ -599,7 +616,7 @@ def test_what_is_shown_beside_a_problem_is_short_and_names_no_place_in_memory():
 
 
 def test_a_grid_that_is_turned_over_is_told_so():
-    turned = check.loss_grid(lambda *arguments: check.loss_grid.reference(*arguments).T)
+    turned = check.penalized_grid(lambda *arguments: check.penalized_grid.reference(*arguments).T)
     assert turned.says.endswith("instead of a tensor of shape (3, 2). Turned over (`.T`), it is right.")
 
 
