@@ -318,12 +318,7 @@ class Exercise:
             yield f"{name} and {other} have changed places.", swapped(name, other)
 
     def _shown(self, tried: _Try) -> dict[str, str]:
-        shown = {name: _written(value) for name, value in tried.arguments.items()}
-        digits = 4
-        alike = not tried.problem
-        while alike and digits < 17 and _written(tried.expected, digits) == _written(tried.got, digits):
-            digits += 4
-        return shown | {"expected": _written(tried.expected, digits), "got": _written(tried.got, digits)}
+        return _apart(tried.arguments) | _apart({"expected": tried.expected, "got": tried.got})
 
 
 @dataclass(frozen=True)
@@ -575,6 +570,12 @@ def _kind(value: Any) -> str:
 def _short(text: str, width: int = 60) -> str:
     line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 2] + " …"
+
+
+def _apart(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return values as they are shown, with as many digits as it takes to see which of them differ."""
+    written = [{name: _written(value, digits) for name, value in values.items()} for digits in (4, 8, 12, 17)]
+    return max(written, key=lambda each: len(set(each.values())))
 
 
 def _written(value: Any, digits: int = 4) -> str:

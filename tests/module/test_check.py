@@ -606,6 +606,8 @@ def test_a_loop_is_remarked_where_none_is_needed():
 def test_numbers_that_look_alike_are_shown_until_they_differ():
     shown = check.decay_for_half(lambda lr, n: (1 - 0.5 ** (1 / n)) / lr * (1 + 1e-8)).shown
     assert shown["expected"] != shown["got"]
+    shown = check.ulps(lambda a, b: a - b).shown
+    assert (shown["a"], shown["b"]) == ("[1, 2]", "[1.0000001, 1.9999996]")
 
 
 def test_what_is_shown_beside_a_problem_is_short_and_names_no_place_in_memory():
