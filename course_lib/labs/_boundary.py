@@ -31,7 +31,7 @@ def boundary(
 
     Full-batch descent with lr 1 on the mean logistic loss, from ``Perceptron(seed=0)``, as
     `scratch.logistic_descent` and, with L1, `rules.proximal` do it. Beside it are the bisector of the points
-    and the line of the widest margin with the bias counted.
+    and the limit without decay, the line of the widest margin with the bias counted.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def boundary(
     lines = {
         f"{penalty} with {weight_decay:g}": LinearModel.of(theta),
         "bisector": bisector(*points),
-        "widest margin, bias counted": max_margin(points, y, count_bias=True),
+        "limit without decay": max_margin(points, y, count_bias=True),
     }
     first = next(iter(lines))
     if not theta[:-1].any():

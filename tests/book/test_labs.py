@@ -217,7 +217,7 @@ def test_a_point_is_dragged_by_the_mouse(browser, address):
         bench.tab.mouse.up()
         told = bench.facts()
         assert told == bench.expected({"X": [[3, 2], [2, 3]]})
-        assert told["angle of the bisector"] == told["angle of the widest margin"]
+        assert told["angle of the bisector"] == told["limit without decay"]
         assert visit.errors == []
 
 

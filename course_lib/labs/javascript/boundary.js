@@ -181,7 +181,7 @@ define({
       ["step shown", counted(state.step) + (state.step < n_steps ? " (computing)" : "")],
       ["angle", degrees(state.theta), looks[concept(settings)]],
       ["angle of the bisector", degrees(bisector(X)), looks.reference],
-      ["angle of the widest margin", degrees(maxMargin(X)), looks.limit],
+      ["limit without decay", degrees(maxMargin(X)), looks.limit],
       ...X.map((x) => [`probability of ${named(x)}`, fixed(4)(probability(state.theta, x))]),
       ...X.map((x, i) => [`${named(x)} is`, sideOf(i, state)]),
     ];

@@ -157,7 +157,7 @@ def told_of_a_line(lab):
         "step shown": counted(n_steps),
         "angle": f"{float(angle(line.weight)):.2f}°" if line.weight.any() else "none: both weights are 0",
         "angle of the bisector": f"{float(angle(bisector(*X).weight)):.2f}°",
-        "angle of the widest margin": f"{float(angle(widest.weight)):.2f}°",
+        "limit without decay": f"{float(angle(widest.weight)):.2f}°",
     }
     for i, (x, y) in enumerate(lab.settings["X"]):
         (wrong,), (right,) = (margins[:, i] < 0).nonzero(), (margins[:, i] >= 0).nonzero()
@@ -237,7 +237,7 @@ def test_boundary_lab_shows_what_chapter_1_says():
     assert then < first < at_last
     assert abs(at_last - expected) < 0.01
     told = script("boundary").facts(at(X=[[3, 2], [2, 3]]))
-    assert told["angle of the bisector"] == told["angle of the widest margin"]
+    assert told["angle of the bisector"] == told["limit without decay"]
 
 
 def test_front_page_says_of_the_small_form_what_it_tells(root):
