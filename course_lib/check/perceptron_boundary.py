@@ -333,8 +333,8 @@ def _packed(X, y, weight_decay, **how):
     ],
 )
 def free_bias_optimum(X, y, weight_decay):
-    """Return the weights and, last, the bias, in one tensor, at which
-    SGD ends with weight_decay on the weights alone."""
+    """Return the weights and, last, the bias, in one tensor, at which SGD on
+    the mean cross-entropy ends with weight_decay on the weights alone."""
     rows = torch.cat([X, X.new_ones(len(X), 1)], dim=1)
     decay = torch.full_like(rows[0], weight_decay)
     decay[-1] = 0
