@@ -35,6 +35,35 @@ def test_half_lives_are_those_by_hand():
     assert (bias.left, bias.idle) == (1.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("maker", "taken"),
+    [
+        (partial(SGDW, lr=0.1, weight_decay=0.5), 0.05),
+        (partial(ProximalSGD, lr=0.2, weight_decay=0.5), 0.1),
+        (partial(torch.optim.SGD, lr=0.1), 0.0),
+    ],
+)
+def test_what_a_sparse_step_takes_of_a_row_that_its_gradient_leaves_out(maker, taken):
+    model = nn.Embedding(9, 4, sparse=True, _weight=torch.ones(9, 4))
+    (row,) = decay_report(model, maker(model.parameters())).rows
+    assert row.unseen == pytest.approx(taken, abs=1e-12)
+    optimizer = maker(model.parameters())
+    model(torch.tensor([0])).sum().backward()
+    optimizer.step()
+    torch.testing.assert_close(model.weight[1:], torch.full((8, 4), 1 - taken))
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+def test_an_optimizer_that_takes_no_sparse_gradient_says_why(kind):
+    model = nn.Embedding(9, 4, sparse=True)
+    optimizer = kind(model.parameters(), lr=0.1, weight_decay=0.5)
+    (row,) = decay_report(model, optimizer).rows
+    model(torch.tensor([0])).sum().backward()
+    with pytest.raises(RuntimeError) as failure:
+        optimizer.step()
+    assert row.unseen == f"{kind.__name__}: {failure.value}"
+
+
 def test_momentum_shortens_the_half_life():
     model = nn.Linear(2, 1, bias=False)
     row = row_of(model, SGD(model.parameters(), momentum=0.9), n_steps=40)
