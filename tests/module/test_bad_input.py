@@ -193,6 +193,7 @@ PARTICULAR = [
     ),
     *bad("data.curved_points", "seed", ValueError, 2**32, 2**70),
     *bad("data.separable", "n_samples", ValueError, 1),
+    *bad("data.separable", "margin", ValueError, 0.0),
     *bad(
         "data.separable", "offset", ValueError, 1e30, match="margin = .* is lost in rounding to torch.float"
     ),

@@ -117,8 +117,10 @@ def test_weights_of_the_clock_lab_are_those_of_torch(setting):
         assert run["moved"] == (np.diff(kept) != 0).nonzero()[0].max(initial=-1) + 1
         decays = np.ones(len(lrs)) if setting["optimizer"] == "without lr" else lrs
         close(run["area"], decays.sum() * one["weight_decay"])
+        last = (np.maximum(abs(exact), abs(kept)) <= 1).cumprod().sum() - 1
         for path, figure in ((exact, drawn[i]), (kept, drawn[2 + i])):
             at = np.rint(figure[:, 0] * len(lrs) / one["n_epochs"]).astype(int)
+            assert at.tolist() == [*range(0, last, every), last]
             close(figure[:, 1], path[at])
 
 

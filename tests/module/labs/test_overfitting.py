@@ -135,6 +135,30 @@ def rounded(value):
     return np.format_float_positional(float(f"{value:.4g}"), trim="-")
 
 
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+@pytest.mark.parametrize(("setting", "share"), SINES[:4], ids=str)
+def test_figure_of_the_overfitting_lab_shows_the_fit_and_its_losses(setting, share, weight_decay):
+    lab = labs.overfitting(**setting, weight_decay=weight_decay)
+    polynomial, (above, below) = Polynomial(**setting), plt.gcf().axes
+    sine, fitted = above.lines
+    name = "L2" if weight_decay else "no decay"
+    assert [line.get_label() for line in above.lines] == ["sine", name]
+    assert fitted.get_color().lower() == lab.data["looks"][name]["color"]
+    np.testing.assert_allclose(sine.get_ydata(), np.sin(np.pi * sine.get_xdata()), atol=1e-12)
+    at = torch.tensor(np.array(fitted.get_xdata()))[:, None]
+    wanted = polynomial.fit(weight_decay).output(polynomial.features(at))[:, 0]
+    np.testing.assert_allclose(fitted.get_ydata(), wanted, rtol=1e-6, atol=1e-6 * wanted.abs().max())
+    np.testing.assert_array_equal(above.collections[0].get_offsets()[:, 0], polynomial.X[:, 0])
+    held, training = (
+        line.get_ydata() for line in below.lines if line.get_label() in ("held-out loss", "training loss")
+    )
+    losses = [polynomial.losses(decay) for decay in lambdas()[1:]]
+    np.testing.assert_allclose(np.stack([training, held], axis=1), losses, rtol=share, atol=1e-15)
+    marked = {text.get_text() for text in below.texts}
+    assert marked == {word for word, there in (("noise", setting["noise"]), ("0.1", weight_decay)) if there}
+    assert set(lab.data["looks"]) == {"no decay", "L2", "reference", "training"}
+
+
 @pytest.mark.parametrize("value", [0.0, 9.99e-7, 1e-6, 0.12345, 1e6, 1.001e6])
 def test_amounts_of_the_overfitting_lab_are_told_from_a_millionth_to_a_million(value):
     assert script("overfitting")("amount(value)", value=value) == rounded(value)
@@ -197,3 +221,16 @@ def test_overfitting_lab_shows_what_chapter_0_says():
 def test_overfitting_lab_refuses_what_its_controls_do_not_reach(argument, beyond):
     with pytest.raises(ValueError, match=argument):
         labs.overfitting(**{argument: beyond})
+
+
+def test_overfitting_lab_takes_what_its_controls_reach():
+    for argument, ends in (
+        ("degree", (1, 15)),
+        ("n_samples", (3, 1000)),
+        ("noise", (0, 1)),
+        ("seed", (1, 20)),
+    ):
+        control = script("overfitting")("control(name).values", name=argument)
+        assert (control[0], control[-1]) == ends
+        for end in ends:
+            assert labs.overfitting(**{argument: end}).settings[argument] == end
