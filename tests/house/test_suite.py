@@ -237,11 +237,9 @@ def test_every_module_and_chapter_has_its_tests_and_the_map_names_the_others(roo
 def test_mutants_are_made_of_every_numerical_module_and_met_by_its_tests(root):
     settings = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["mutmut"]
     assert settings["source_paths"] == ["course_lib"]
-    of_exercises, of_figures = (
-        {"check/*", "_calling.py", "_checking.py"},
-        {"_drawing.py", "_style.py", "plotting.py"},
-    )
-    spared = {"__init__.py", "tables.py"} | of_exercises | of_figures
+    of_exercises = {"check/*", "_calling.py", "_checking.py"}
+    of_figures = {"_drawing.py", "_style.py", "plotting.py", "tables.py", "labs/*"}
+    spared = {"__init__.py"} | of_exercises | of_figures
     assert set(settings["do_not_mutate"]) == {f"course_lib/{name}" for name in spared}
     assert settings["pytest_add_cli_args_test_selection"] == ["tests/module"]
     assert not {"--ignore", "--deselect"} & {
