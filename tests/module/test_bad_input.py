@@ -193,7 +193,9 @@ PARTICULAR = [
     ),
     *bad("data.curved_points", "seed", ValueError, 2**32, 2**70),
     *bad("data.separable", "n_samples", ValueError, 1),
+    *bad("networks.train_networks", "y", ValueError, [0, 2, 10_000], match="from 0 to 9999$"),
     *bad("data.separable", "margin", ValueError, 0.0),
+    *bad("data.separable", "dtype", TypeError, torch.int64, "float64"),
     *bad(
         "data.separable", "offset", ValueError, 1e30, match="margin = .* is lost in rounding to torch.float"
     ),

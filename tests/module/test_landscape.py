@@ -1,6 +1,7 @@
 """Grids of the loss beside one call a cell, and paths beside torch.optim.SGD."""
 
 import copy
+import math
 from functools import partial
 
 import numpy as np
@@ -481,6 +482,18 @@ def test_a_model_in_training_mode_that_needs_evaluation_is_sent_there(model, zer
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     model.eval()
     assert loss_grid(model, WIDE, Y, XS, YS, directions=torch.eye(count(model))[:2]).shape == (4, 6)
+
+
+def test_a_model_without_numbers_is_not_told_to_rest():
+    class Nothing(nn.Linear):
+        def forward(self, X):
+            return super().forward(X) * math.nan
+
+    model = Nothing(3, 1, dtype=torch.float64)
+    with pytest.raises(
+        ValueError, match=r"^loss_fn\(model\(X\), y\) must be a number on the whole grid, got NaN"
+    ):
+        loss_grid(model, WIDE, Y, XS, YS, directions=torch.eye(count(model))[:2])
 
 
 def test_statistics_become_of_the_dtype_of_the_data():

@@ -307,6 +307,12 @@ def test_an_optimum_beyond_its_dtype_is_refused_by_name(X, weight_decay, penalty
         logistic_optimum(X, [1, 0], weight_decay, penalty=penalty)
 
 
+def test_a_least_squares_optimum_beyond_its_dtype_is_refused_by_name():
+    X, y = torch.tensor([[1e-3], [0.0]]).half(), torch.tensor([60_000.0, 0.0]).half()
+    with pytest.raises(ValueError, match=r"^the optimum for X and y must be finite, got NaN or infinity$"):
+        least_squares_optimum(X, y, 0.0)
+
+
 @pytest.mark.parametrize("penalty", ["l1", "l2"])
 def test_a_lambda_beyond_float64_is_refused(penalty):
     with pytest.raises(ValueError, match="weight_decay is too small beside this data for float64"):

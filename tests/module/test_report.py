@@ -271,6 +271,17 @@ def test_the_command_knows_its_levels(makers, capsys):
     assert "invalid choice: 'panic'" in capsys.readouterr().err
 
 
+def test_the_command_says_what_it_takes(capsys):
+    with pytest.raises(SystemExit) as left:
+        report._main(["--help"])
+    assert left.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        " package.module:function returns a model, its optimizer and, if wanted, a dict of settings" in said
+    )
+    assert "--fail-on {error,warning,note} from here on exit with 1" in said
+
+
 def test_the_file_is_the_command(makers, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", [report.__file__, f"{makers}:biased"])
     with pytest.raises(SystemExit) as left:

@@ -302,7 +302,8 @@ def test_other_values_for_the_same_run_are_noticed_when_asked_for(tmp_path):
     sweep(call, {"x": [1, 2]}, **how)
     sweep(call, {"x": [1, 2]}, **how)
     message = (
-        r"fit must depend on its settings and seed alone: for x = \d, seed = \d file .*a\.db holds .*, and"
+        r"fit must depend on its settings and seed alone: for x = \d, seed = \d file .*a\.db holds "
+        r'\{"loss": [\d.]+\}, and it now gave \{"loss": [\d.]+\}$'
     )
     with pytest.raises(ValueError, match=message):
         sweep(call, {"x": [1, 2]}, **how, verify=1)
@@ -418,6 +419,7 @@ def test_the_best_has_the_lowest_median_and_failures_count_as_infinite():
     assert found.best("loss") == {"lr": 2}
     summary = found.summary("loss")
     assert summary.caption == "loss"
+    assert str(summary).split("\n")[0].split() == ["lr", "median", "lowest", "highest", "failed"]
     assert str(summary).split("\n")[3].split() == ["3", "inf", "0", "inf", "2"]
     assert summary.rows[1] == ("2", "2", "1.235", "9", "0")
 
