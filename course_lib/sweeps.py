@@ -91,16 +91,22 @@ class Sweep:
         return found
 
     def where(self, **settings: Any) -> Sweep:
-        """Return the rows with these settings.
+        """Return the rows with these settings; floats that differ by rounding alone are equal.
 
         Raises
         ------
         ValueError
             If there is none.
         """
-        kept = tuple(row for row in self.rows if settings.items() <= row.settings.items())
+        kept = tuple(
+            row
+            for row in self.rows
+            if all(
+                name in row.settings and _same(row.settings[name], value) for name, value in settings.items()
+            )
+        )
         if not kept:
-            raise ValueError(f"settings: no row has {settings}")
+            raise ValueError(f"settings: no row has {settings}, the first has {self.rows[0].settings}")
         return Sweep(kept)
 
     def values(self, metric: str) -> Floats:
@@ -178,7 +184,13 @@ class Sweep:
         names = list(self.settings[0])
         formats = {**dict.fromkeys(names, "{}"), **dict.fromkeys(("median", "lowest", "highest"), "{:.4g}")}
         lines = [
-            (*setting.values(), np.median(runs), runs.min(), runs.max(), int(np.isinf(runs).sum()))
+            (
+                *map(_short, setting.values()),
+                np.median(runs),
+                runs.min(),
+                runs.max(),
+                int(np.isinf(runs).sum()),
+            )
             for setting, runs in zip(self.settings, self.values(metric), strict=True)
         ]
         return table({**formats, "failed": "{}"}, lines, caption=metric)
@@ -420,6 +432,18 @@ def _distinct(seeds: Iterable[int]) -> list[int]:
     if not found or len(set(found)) < len(found):
         raise ValueError(f"seeds must be there and differ, got {found}")
     return found
+
+
+def _same(value: object, wanted: object) -> bool:
+    """Return whether two values are equal, floats but for rounding: NumPy's 0.1 * 0.1 is no 0.01."""
+    if isinstance(value, float) and isinstance(wanted, float):
+        return math.isclose(value, wanted)
+    return value == wanted
+
+
+def _short(value: Any) -> Any:
+    """Return a value as a table shows it."""
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _reaches_others(fit: Callable[..., Any]) -> None:

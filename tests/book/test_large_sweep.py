@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from docutils.core import publish_doctree
 from docutils.parsers.rst.directives import register_directive
@@ -44,3 +45,13 @@ def test_the_page_shows_the_best_of_each_column():
     assert f"{100 * sweep.DECAYS[losses.index(lowest)]:.2g} ({lowest:.2f})" in text
     assert f"{RECORD['runs']:,} networks" in text
     assert RECORD["date"] in text
+
+
+@pytest.mark.parametrize("optimizer", sweep.OPTIMIZERS)
+def test_decay_gains_where_the_learning_rate_is_too_large(optimizer):
+    """As the page says of short runs, of the best learning rate and of those that overfit."""
+    smallest, *others = np.array(RECORD["losses"][optimizer], dtype=float)
+    best = np.fmin(smallest, np.nanmin(others, axis=0))
+    assert smallest[0] < 1.02 * best[0]
+    assert smallest.min() < 1.02 * best.min()
+    assert smallest[-1] > 1.15 * best[-1]

@@ -141,7 +141,7 @@ def test_the_clock_is_not_all():
 
 @refuted_by(train_networks, hidden=being([16]))
 @refuted_by(train_networks, weight_decay=being(0.01))
-def test_half_the_units_is_no_cure():
+def test_fewer_units_are_no_cure():
     """Without decay, SGD with momentum ends at a higher median held-out loss with 4 hidden units than with 16, and at a lower one with 64, on ten samples; with λ = 0.01 the 16 units are better than without it, on ten of ten."""
     few, some, many = (losses("momentum", 0.1, [0.0], hidden=hidden)[0] for hidden in (4, 16, 64))
     assert few.median() > some.median() > many.median()

@@ -424,6 +424,23 @@ def test_the_best_has_the_lowest_median_and_failures_count_as_infinite():
     assert summary.rows[1] == ("2", "2", "1.235", "9", "0")
 
 
+def test_floats_of_a_grid_are_shown_short_and_found_as_they_are_written():
+    found = table_of(
+        [[1], [2], [3]], lr=[0.1 * rate for rate in (0.0316228, 0.1, 0.316228)], kind=["a", "b", "b"]
+    )
+    assert [row[:2] for row in found.summary("loss").rows] == [
+        ("0.00316228", "a"),
+        ("0.01", "b"),
+        ("0.0316228", "b"),
+    ]
+    assert found.settings[1]["lr"] != 0.01
+    assert found.where(lr=0.01).values("loss").tolist() == [[2]]
+    assert found.where(lr=0.01, kind="b").rows == found.where(lr=0.01).rows
+    for wanted in ({"lr": 0.01001}, {"lr": 0.01, "kind": "a"}, {"lr": "a"}, {"other": 0.01}):
+        with pytest.raises(ValueError, match=r"settings: no row has .*, the first has \{'lr': 0.00316"):
+            found.where(**wanted)
+
+
 def test_one_standard_error_is_that_of_the_best():
     losses = [
         [1.0, 3.0],
