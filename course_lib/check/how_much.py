@@ -85,7 +85,7 @@ def decay_for_epochs(n_samples, batch_size, lr, epochs):
 
 
 def _valley(rng):
-    """Return a valley whose means lie up to 2.5 standard errors above its floor, but not at one."""
+    """Return means up to 2.5 standard errors above their floor, but not at one: a valley, or with humps."""
     n_seeds, n, best = int(rng.choice([3, 5, 7])), int(rng.integers(6, 10)), int(rng.integers(2, 4))
     noise = rng.normal(size=(n_seeds, n)) * rng.uniform(0.05, 0.3, n)
     noise -= noise.mean(axis=0)
@@ -93,7 +93,7 @@ def _valley(rng):
     above = np.zeros(n)
     while np.abs(above - 1).min() < 0.01 or not above.any():
         left, right = rng.uniform(0.1, 2.5, best), rng.uniform(0.1, 2.5, n - best - 1)
-        above = np.concatenate([np.sort(left)[::-1], [0], np.sort(right)])
+        above = np.concatenate([np.sort(left)[::-1], [0], np.sort(right) if rng.random() < 0.5 else right])
     order = rng.permutation(n)
     return {
         "lambdas": torch.from_numpy(10 ** np.sort(rng.uniform(-4, 0, n)))[order],
@@ -111,6 +111,20 @@ def _within(lambdas, losses, *, errors=1.0, ddof=1, root=0.5, center=torch.mean)
 
 def _own_errors(losses):
     return losses.std(dim=0) / len(losses) ** 0.5
+
+
+def _paired(losses):
+    """Return which lambdas are worse than the best by one error of the differences, or less."""
+    differences = losses - losses[:, [losses.mean(dim=0).argmin()]]
+    return differences.mean(dim=0) <= _own_errors(differences)
+
+
+def _walked(lambdas, losses):
+    """Return the last lambda before the first on the right of the best that is too bad."""
+    order = lambdas.argsort()
+    best = int(losses[:, order].mean(dim=0).argmin())
+    low = _within(lambdas, losses)[order][best:]
+    return lambdas[order][best + int(low.cumprod(0).sum()) - 1]
 
 
 def _above(losses):
@@ -154,6 +168,10 @@ def _above(losses):
                 _above(losses) <= _own_errors(losses) + _own_errors(losses)[_above(losses).argmin()]
             ].max()
         ),
+        "This is the error of the differences, run by run, a finer test. Take that of the best mean.": (
+            lambda lam, losses: lam[_paired(losses)].max()
+        ),
+        "It stops at the first lambda that is too bad. A larger one may be good enough.": _walked,
         "Medians are compared. A standard error belongs to a mean.": (
             lambda lam, losses: lam[_within(lam, losses, center=MEDIAN)].max()
         ),
