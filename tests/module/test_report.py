@@ -50,8 +50,15 @@ def test_a_report_has_a_line_for_like_parameters_and_fits_a_screen():
     assert max(map(len, lines)) <= 100
     table, *rest = str(report).split("\n\n")
     assert table == str(report.table())
-    assert len(table.splitlines()) == 1 + 2 + 2
-    assert table.splitlines()[1].split()[1:4] == ["5", "360k", "0"]
+    head, first, *others = table.splitlines()
+    assert head.split() == [
+        *("parameters", "n", "numbers", "group", "lr", "lambda", "decay", "half-life", "epochs", "left")
+    ]
+    assert len(others) == 1 + 2
+    assert len(head) == 100
+    assert first.startswith("a_name_that_…_ever.0.weight ")
+    assert "epochs" not in str(decay_report(model, optimizer, n_steps=5).table())
+    assert first.split()[1:4] == ["5", "360k", "0"]
     assert rest[0].startswith("1. warning: decayed bias: a_name_that_is_long_and_goes_on_for_ever.0.bias,")
     assert re.search(r"bias, \S+ and 3 more ", " ".join(rest[0].split()))
     assert len(re.findall(r"\.bias", rest[0].partition(" and 3 more")[0])) == 3

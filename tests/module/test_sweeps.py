@@ -376,12 +376,15 @@ def test_another_version_is_computed_anew_and_the_old_rows_stay(tmp_path, monkey
 def at_once(lr, seed):
     if isinstance(lr, list) and 0.3 in lr:
         raise ValueError("one of them")
+    time.sleep(0.02)
     return {"loss": np.array(lr) / 3 + np.array(seed)}
 
 
 def test_runs_that_are_done_together_are_rows_like_others(tmp_path):
     how = {"seeds": range(5), "file": tmp_path / "a.db", "n_jobs": 1}
+    start = time.perf_counter()
     found = sweep(at_once, {"lr": [0.1, 0.2]}, **how, together=3)
+    assert 0 < sum(row.seconds for row in found.rows) < time.perf_counter() - start
     assert found.values("loss").tolist() == [[lr / 3 + seed for seed in range(5)] for lr in (0.1, 0.2)]
     failed = sweep(at_once, {"lr": [0.3]}, **how, together=5)
     assert [row.error for row in failed.rows] == ["ValueError: one of them"] * 5
