@@ -354,8 +354,11 @@ def _seen(
         yield "flattened"
     if "DTensor" in kinds:
         yield "sharded"
-    if any(isinstance(owner, nn.Embedding | nn.EmbeddingBag) for _, owner, _ in places):
+    tables = [isinstance(owner, nn.Embedding | nn.EmbeddingBag) for _, owner, _ in places]
+    if any(tables):
         yield "embedding"
+        if not all(tables):
+            yield "tied to a layer"
         if any(getattr(owner, "sparse", False) for _, owner, _ in places):
             yield "sparse"
     if invariant:

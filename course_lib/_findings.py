@@ -72,15 +72,26 @@ def _by(rows: Sequence[Row], key: Callable[[Row], object]) -> list[list[Row]]:
     return list(groups.values())
 
 
-def _groups(row: Row) -> str:
-    """Return the line that makes the groups anew, with the settings of a row."""
-    return f"{row.optimizer}(decay_groups(model, {row.weight_decay or 0:g}), lr={row.lr or 0:g})"
+def _freed(same: Sequence[Row], rows: Sequence[Row]) -> str:
+    """Return what frees some rows: all groups anew, where they would keep their lr and weight_decay."""
+    row, held = same[0], [each for each in rows if each.groups]
+    rules = {(each.optimizer, each.lr) for each in held}
+    if len(rules) == len({each.weight_decay for each in held if each.in_decay}) == 1:
+        return f"{row.optimizer}(decay_groups(model, {row.weight_decay or 0:g}), lr={row.lr or 0:g})"
+    names = {name for each in same for name in each.groups}
+    beside = [each.reason for each in held if names.intersection(each.groups)]
+    group = f"group {', '.join(sorted(names))}"
+    if any(reason is None or reason.decays for reason in beside):
+        return f"a group of their own, with weight_decay=0.0 and the lr of {group}"
+    return f"weight_decay=0.0 in {group}"
 
 
-def _better_free(rows: Sequence[Row], what: str, why: str, where: str) -> Iterator[Finding]:
+def _better_free(
+    same_kind: Sequence[Row], rows: Sequence[Row], what: str, why: str, where: str
+) -> Iterator[Finding]:
     """Warn of decayed parameters, those of each setting together, and say how to free them."""
-    for same in _by(rows, lambda row: (row.optimizer, row.lr, row.weight_decay)):
-        yield from _about(same, "warning", what, why, where, _groups(same[0]))
+    for same in _by(same_kind, lambda row: (row.optimizer, row.lr, row.weight_decay)):
+        yield from _about(same, "warning", what, why, where, _freed(same, rows))
 
 
 def _is_bias(row: Row) -> bool:
@@ -180,7 +191,7 @@ def decayed_bias(rows: Sequence[Row]) -> Iterator[Finding]:
     """A decayed bias."""
     biases = [row for row in rows if row.decays and _is_bias(row)]
     why = "A bias has to hold an offset, and decay pulls it to zero. By convention, too, it is free."
-    yield from _better_free(biases, "decayed bias", why, BOUNDARY)
+    yield from _better_free(biases, rows, "decayed bias", why, BOUNDARY)
 
 
 @rule
@@ -194,7 +205,7 @@ def decayed_gain(rows: Sequence[Row]) -> Iterator[Finding]:
         and (_is_gain(row) or (len(row.shape) == 1 and row.reason and row.reason.why.startswith("vector")))
     ]
     why = "By convention gains are free: they start at 1, and weights around them undo what decay does."
-    yield from _better_free(gains, "decayed gain", why, STEPS)
+    yield from _better_free(gains, rows, "decayed gain", why, STEPS)
 
 
 @rule
@@ -202,7 +213,7 @@ def decayed_scale(rows: Sequence[Row]) -> Iterator[Finding]:
     """A decayed temperature or scale."""
     scales = [row for row in rows if row.decays and _is_scale(row)]
     why = "Its value is meant, and zero is no natural place for it; a decay turns it down for ever."
-    yield from _better_free(scales, "decayed temperature or scale", why, REACH)
+    yield from _better_free(scales, rows, "decayed temperature or scale", why, REACH)
 
 
 @rule
@@ -210,7 +221,7 @@ def decayed_position(rows: Sequence[Row]) -> Iterator[Finding]:
     """A decayed position or token, of which the field has no common opinion."""
     for same in _by([row for row in rows if row.decays and _is_position(row)], lambda row: row.reason):
         why = f"Some leave them free ({same[0].reason.why}), others do not." if same[0].reason else ""
-        yield from _about(same, "note", "decayed position or token", why, STEPS, _groups(same[0]))
+        yield from _about(same, "note", "decayed position or token", why, STEPS, _freed(same, rows))
 
 
 @rule
@@ -219,7 +230,7 @@ def decayed_against_the_author(rows: Sequence[Row]) -> Iterator[Finding]:
     marked = [row for row in rows if row.decays and row.reason and row.reason.basis == "mark"]
     for same in _by(marked, lambda row: (row.reason, row.optimizer, row.lr, row.weight_decay)):
         why = f"The model says that they are free: {same[0].reason.why}." if same[0].reason else ""
-        yield from _about(same, "warning", "decayed against the author", why, STEPS, _groups(same[0]))
+        yield from _about(same, "warning", "decayed against the author", why, STEPS, _freed(same, rows))
 
 
 @rule
@@ -306,14 +317,22 @@ def flattened(rows: Sequence[Row]) -> Iterator[Finding]:
 def embeddings(rows: Sequence[Row]) -> Iterator[Finding]:
     """Tables of which a batch sees only some rows."""
     tables = [row for row in rows if row.decays and row.trainable and "embedding" in row.marks]
-    for same in _by([row for row in tables if "sparse" not in row.marks], lambda row: (row.decay, row.left)):
+    dense = [row for row in tables if "sparse" not in row.marks]
+    for same in _by(dense, lambda row: (row.decay, row.left, "tied to a layer" in row.marks)):
         left = f", and {same[0].left:.3g} of one that never comes is left" if same[0].left is not None else ""
         takes = f"a step takes {same[0].idle or 0:.3g} of it{left}"
+        what = "embedding: unseen rows fade"
         why = f"A row that is not in the batch has a gradient of zero: {takes}."
         fix = (
             "decay_groups(model, weight_decay, decays=lambda n, p: False if p is embedding.weight else None)"
         )
-        yield from _about(same, "note", "embedding: unseen rows fade", why, REACH, fix)
+        if "tied to a layer" in same[0].marks:
+            what = "tied embedding: rows without a gradient fade"
+            why = (
+                f"A row that is not in the batch has the gradient of its layer; where that is zero, {takes}."
+            )
+            fix = f"nothing, if a softmax gives every row a gradient; else {fix}"
+        yield from _about(same, "note", what, why, REACH, fix)
     for same in _by(
         [row for row in rows if row.unseen is not None and row.weight_decay], lambda row: row.unseen
     ):

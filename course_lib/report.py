@@ -1,4 +1,9 @@
-"""What decay reaches in a model: which parameters, by how much, by which rule, and what to look at."""
+"""What decay reaches in a model: which parameters, by how much, by which rule, and what to look at.
+
+On the command line, ``python -m course_lib.report package.module:function`` prints the report on what your
+function returns: a model, its optimizer and, if wanted, a dict of settings of `decay_report`. It exits with 1
+where there is a warning or an error, and with 2 where it cannot tell.
+"""
 
 from __future__ import annotations
 

@@ -64,6 +64,9 @@ class Tied(nn.Module):
         self.head = nn.Linear(4, 9, bias=False)
         self.head.weight = self.table.weight
 
+    def forward(self, words):
+        return self.head(self.table(words))
+
 
 class Lora(nn.Module):
     def __init__(self):
@@ -248,7 +251,10 @@ FAULTS = {
     ),
     "tied": (
         lambda: ungrouped(Tied()),
-        [("note", "embedding: unseen rows fade", ("table.weight",)), ("note", "tied", ("table.weight",))],
+        [
+            ("note", "tied embedding: rows without a gradient fade", ("table.weight",)),
+            ("note", "tied", ("table.weight",)),
+        ],
     ),
     "embedding": (
         lambda: ungrouped(nn.Embedding(3, 2)),

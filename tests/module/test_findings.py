@@ -38,6 +38,49 @@ def test_every_rule_has_a_model_with_its_fault():
     assert used | others == {rule.__name__ for rule in _findings.RULES}
 
 
+def test_a_softmax_over_a_tied_table_gives_every_row_a_gradient():
+    (model, optimizer), words = FAULTS["tied"][0](), torch.tensor([0, 1])
+    nn.functional.cross_entropy(model(words), words).backward()
+    assert (model.table.weight.grad != 0).any(dim=1).all()
+    fade = decay_report(model, optimizer).findings[0]
+    assert "has the gradient of its layer" in fade.why
+    assert fade.fix.startswith("nothing, if a softmax")
+
+
+def test_tables_that_are_tied_to_each_other_alone_have_no_gradient_of_a_layer():
+    model = nn.ModuleList([nn.Embedding(3, 2), nn.Embedding(3, 2)])
+    model[1].weight = model[0].weight
+    assert [what for _, what, _ in found(*ungrouped(model))] == ["embedding: unseen rows fade", "tied"]
+
+
+def fixes(model, *groups, make=torch.optim.AdamW):
+    return {f.what: f.fix for f in decay_report(model, make(groups, lr=0.01)).findings}
+
+
+def test_what_to_write_keeps_the_decay_of_the_other_groups():
+    """AdamW decays a group that does not say what its weight_decay is."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.RMSNorm(2))
+    weights, others = ([p for p in model.parameters() if (p.ndim > 1) == large] for large in (True, False))
+    forgotten = fixes(model, {"params": weights, "weight_decay": 0.1}, {"params": others})
+    assert forgotten == dict.fromkeys(["decayed bias", "decayed gain"], "weight_decay=0.0 in group 1")
+    head = {"params": model[1].parameters(), "weight_decay": 0.3}
+    mixed = fixes(model, {"params": model[0].parameters(), "weight_decay": 0.1}, head)["decayed bias"]
+    assert mixed == "a group of their own, with weight_decay=0.0 and the lr of group 0"
+    slower = fixes(
+        model,
+        {"params": model[0].parameters(), "weight_decay": 0.01},
+        {**head, "weight_decay": 0.01, "lr": 0.001},
+    )
+    assert slower["decayed gain"] == "weight_decay=0.0 in group 1"
+    both = fixes(model, {"params": model[0].parameters(), "weight_decay": 0.1}, {**head, "lr": 0.001})
+    assert both["decayed gain"] == "weight_decay=0.0 in group 1"
+    free = [
+        {"params": [model[0].weight, model[0].bias]},
+        {"params": model[1].parameters(), "weight_decay": 0.0},
+    ]
+    assert fixes(model, *free) == {"decayed bias": "AdamW(decay_groups(model, 0.01), lr=0.01)"}
+
+
 @pytest.mark.no_cover
 @pytest.mark.parametrize("make", [AdamW, SGD, partial(SGD, momentum=0.9), partial(SGDW, lr=0.1)])
 @pytest.mark.parametrize("name", CLEAN)
