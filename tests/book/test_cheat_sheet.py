@@ -260,6 +260,51 @@ def the_step_is_that_of_the_whole_batch(page):
     assert len(page["X"]) % 16, "the last micro-batch is smaller"
 
 
+def the_factor_of_the_loss_is_undone(page):
+    """So it is with SGD, and, by the settings that the text names, with Adam and AdamW."""
+    model, c = page["model"], page["c"]
+    gradients = gradients_of(model, page)
+    scaled = torch.autograd.grad(page["loss"], list(model.parameters()))
+    plain = torch.optim.SGD(grouped(model, LAM), lr=0.1)
+    assert_same_step(page["optimizer"], plain, model, scaled, gradients)
+    for make, factor in ((torch.optim.Adam, c), (torch.optim.AdamW, 1)):
+        with_c = make(grouped(model, factor * LAM), lr=0.1, eps=c * 1e-3)
+        assert_same_step(with_c, make(grouped(model, LAM), lr=0.1, eps=1e-3), model, scaled, gradients)
+
+
+def grouped(model, weight_decay):
+    free = [p for p in model.parameters() if p.ndim < 2]
+    return [
+        {"params": [p for p in model.parameters() if p.ndim == 2], "weight_decay": weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
+
+
+def assert_same_step(optimizer, other, model, gradients, others):
+    ends = stepped(optimizer, model, gradients), stepped(other, model, others)
+    torch.testing.assert_close(*ends, rtol=0, atol=1e-13)
+
+
+def test_a_grad_scaler_changes_nothing_clipped_or_not():
+    """Clipped before the scaler divides, the step is another."""
+    ends = []
+    for scaled, clips, unscales in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1, 1), (1, 1, 0)):
+        w = nn.Parameter(torch.tensor([3.0, 4.0]))
+        optimizer = torch.optim.SGD([w], lr=0.1, weight_decay=0.5)
+        scaler = torch.amp.GradScaler("cpu", init_scale=100.0, enabled=bool(scaled))
+        scaler.scale(w[0] * w[1]).backward()
+        if unscales:
+            scaler.unscale_(optimizer)
+        if clips:
+            nn.utils.clip_grad_norm_([w], max_norm=1.0)
+        scaler.step(optimizer)
+        ends.append(w.detach())
+    plain, by_scaler, clipped, unscaled_first, wrong = ends
+    torch.testing.assert_close(by_scaler, plain)
+    torch.testing.assert_close(unscaled_first, clipped)
+    assert (wrong - clipped).abs().max() > 0.05
+
+
 def every_row_is_seen_and_no_batch_is_smaller(page):
     sizes, seen = set(), set()
     for _ in range(50):
@@ -322,6 +367,7 @@ def huber_is_scaled_smooth_l1(page):
 
 def the_decay_shrinks(page):
     assert page["shrinks"]
+    assert "decoupled times lr" in page["output"]()
     torch.testing.assert_close(page["after"], page["start"] * (1 - 0.1 * 0.5))
 
 
@@ -358,6 +404,7 @@ PROMISES = {
     "exact zeros": zeros_are_exact,
     "the same regularization when the batch size changes": the_model_stays,
     "gradient accumulation": the_step_is_that_of_the_whole_batch,
+    "the same steps with c times the loss": the_factor_of_the_loss_is_undone,
     "no smaller batch at the end of an epoch": every_row_is_seen_and_no_batch_is_smaller,
     "the λ of scikit-learn, or of another library": ridge_has_the_same_minimum,
     "to know which learning rates are possible for a linear model": the_limit_is_the_limit,
@@ -425,6 +472,9 @@ SABOTAGES = [
     ("(share * F.mse_loss", "(F.mse_loss"),
     ("share = len(X_micro) / len(X)", "share = 1 / 4"),
     ("optimizer.zero_grad()\nfor X_micro", "for X_micro"),
+    ("c * F.mse_loss", "F.mse_loss"),
+    ("(model, lam * c)", "(model, lam)"),
+    ("lr=0.1 / c", "lr=0.1"),
     ("batch_size=16, shuffle=True", "batch_size=16"),
     ("shuffle=True, drop_last=True", "shuffle=True"),
     ("n_samples=60", "n_samples=30"),
@@ -435,7 +485,8 @@ SABOTAGES = [
     ("lr=0.1 * (1 - 0.9), momentum", "lr=0.1, momentum"),
     ("0.5 * nn.SmoothL1Loss", "nn.SmoothL1Loss"),
     ("SmoothL1Loss(beta=0.5)", "SmoothL1Loss(beta=1.0)"),
-    ("lambda params: torch.optim.AdamW", "lambda params: torch.optim.Adam"),
+    ("partial(torch.optim.AdamW", "partial(torch.optim.Adam"),
+    ("print(probe(made))", "print(made)"),
     ("optimizer = torch.optim.AdamW(model.parameters()", "optimizer = torch.optim.AdamW(weights"),
     ("AdamW([new], lr", "AdamW([new, old_rows.weight.requires_grad_()], lr"),
     ("b = a + 1e-15", "b = a + 1e-16"),

@@ -19,13 +19,13 @@ from tools.chromium import chromium
 BOOK = ROOT / "_build" / "html" / "book"
 PDF = ROOT / "_build" / "cheat-sheet.pdf"
 STYLE = """
-@page { size: A4; margin: 6mm 7mm; }
+@page { size: A4; margin: 5mm 6mm; }
 * { margin: 0; padding: 0; }
-body { font: 8pt/1.08 sans-serif; columns: 2; column-gap: 4mm; column-fill: auto; }
+body { font: 8pt/1.05 sans-serif; columns: 2; column-gap: 4mm; column-fill: auto; }
 h1 { font-size: 10.5pt; }
 h2 { font-size: 9.5pt; margin: .8mm 0 .3mm; border-bottom: .6pt solid; }
-p { margin: .8mm 0 .2mm; orphans: 2; break-after: avoid; }
-pre, code { font: 8pt/1.04 monospace; letter-spacing: -.04em; overflow-wrap: anywhere; }
+p { margin: .6mm 0 .1mm; orphans: 2; break-after: avoid; }
+pre, code { font: 8pt/1 monospace; letter-spacing: -.04em; overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; padding-left: 1.2mm; border-left: 1pt solid #999; break-inside: avoid; }
 """
 PAGE = (
