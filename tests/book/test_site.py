@@ -382,6 +382,18 @@ def test_search_finds_a_chapter_offline(browser, address):
         assert visit.outside == []
 
 
+@pytest.mark.parametrize(
+    ("word", "first"),
+    [("LayerNorm", "cheat_sheet"), ("Adafactor", "rosetta"), ("GradScaler", "cheat_sheet")],
+)
+def test_search_begins_with_what_is_looked_up(word, first, browser, address):
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"search.html?q={word}")
+        tab.wait_for_selector(SEARCHED, timeout=10_000)
+        found = tab.eval_on_selector_all("#search-results li a", "links => links.map(link => link.pathname)")
+        assert f"book/{first}" in found[0]
+
+
 @pytest.mark.parametrize("word", ["claim", "notebook"])
 def test_search_shows_text_of_the_articles_and_not_of_the_menus(word, browser, address):
     """Both words also stand in menus and in the line that says how to run a chapter."""

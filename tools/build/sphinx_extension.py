@@ -14,8 +14,11 @@
 """
 
 import shutil
+from pathlib import Path
 
 from tools.build import directives, executing, formulas, light, pack, pages, site
+
+SEARCH_ORDER = Path(__file__).with_name("search_order.js")
 
 
 def forget(app):
@@ -38,6 +41,7 @@ def finish(app, exception):
 
 def setup(app):
     forget(app)
+    app.config.html_search_scorer = str(SEARCH_ORDER)
     app.add_directive("claims", directives.Ledger)
     app.add_directive("rosetta", directives.Rosetta)
     app.add_directive("idle-optimizers", directives.IdleOptimizers)
