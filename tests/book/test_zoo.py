@@ -125,6 +125,11 @@ def test_what_the_page_tells_is_so():
     }
     divided = "coupled and divided by the size of the gradient"
     assert kinds == {"torch": divided, "keras": "decoupled times lr", "optax": "none"}
+    adafactor = RECORD["optimizers"]["transformers"]
+    assert adafactor["Adafactor (relative_step)"]["kind"] == "decoupled without lr"
+    scaled = "twice the weights make it 4 times as large"
+    assert [scaled in about.get("note", "") for about in adafactor.values()] == [True, True, False]
+    assert adafactor["Adafactor (Trainer)"]["rate"] == pytest.approx(0.01 * 0.1)
     assert "ndim >= 2" in disputed("gpt-oss", "proj_bias")
     assert "Trainer" not in disputed("gpt-oss", "proj_bias")
     assert "Trainer" in disputed("Swin V2", "cpb_mlp")

@@ -123,3 +123,15 @@ def of_keras():
         for name, found in sorted(vars(keras.optimizers).items())
         if inspect.isclass(found) and issubclass(found, base) and found is not base
     }
+
+
+def of_transformers():
+    """Return the Adafactor of transformers by an lr, by its own (the default), and of its Trainer."""
+    from transformers.optimization import Adafactor
+
+    by_lr = partial(Adafactor, relative_step=False, **SETTINGS)
+    return {
+        "Adafactor": by_lr,
+        "Adafactor (relative_step)": partial(Adafactor, weight_decay=SETTINGS["weight_decay"]),
+        "Adafactor (Trainer)": partial(by_lr, scale_parameter=False),
+    }

@@ -54,6 +54,7 @@ def made(optimizer, params):
 LIBRARIES = {library: partial(of_torch, library) for library in rosetta.MODULES} | {
     "optax": adapters.of_optax,
     "keras": adapters.of_keras,
+    "transformers": adapters.of_transformers,
 }
 
 
