@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -112,13 +113,21 @@ class Bench:
 
         closure()  # for an optimizer that does not call it
         with _arguments.within(f"make_optimizer: the step of {type(optimizer).__name__}"):
-            optimizer.step(closure)
+            take_step(optimizer, closure)
         after = torch.stack([parameter.detach().reshape(-1)[ORDER.argsort()] for parameter in parameters])
         if not after.isfinite().all():
             raise ValueError(
                 f"make_optimizer: a step of {type(optimizer).__name__} from weights of 1 and 2 gives {after}"
             )
         return after - place
+
+
+def take_step(optimizer: Optimizer, closure: Callable[[], Any]) -> None:
+    """Take a step, also of an optimizer of one's own whose step takes no closure."""
+    if inspect.signature(optimizer.step).parameters:
+        optimizer.step(closure)
+    else:
+        optimizer.step()
 
 
 def set_in_groups(optimizer: Optimizer, settings: dict[str, float]) -> None:
@@ -226,7 +235,7 @@ class Trial:
             parameters, optimizer = self.bench.optimizer(WEIGHTS)
             set_in_groups(optimizer, self.given())
             with suppress(Exception):
-                optimizer.step(lambda: torch.zeros(()))  # type: ignore[arg-type, return-value]
+                take_step(optimizer, lambda: torch.zeros(()))
         return 1.0 - float(parameters[self.part].detach().reshape(-1)[ORDER.argsort()][0])
 
     def momentum(self, **settings: float) -> bool:

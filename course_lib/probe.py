@@ -23,6 +23,7 @@ from course_lib._probe import (
     of_the_weight,
     shape_of,
     some,
+    take_step,
 )
 
 __all__ = ["Decay", "coast", "probe"]
@@ -176,7 +177,7 @@ def coast(
     for _ in range(n_steps):
         closure()  # for an optimizer that does not call it
         with _arguments.within("the step of what make_optimizer returns"):
-            optimizer.step(closure)
+            take_step(optimizer, closure)
         for path, parameter in zip(paths, parameters, strict=True):
             path.append(parameter.detach().clone())
     stacked = [torch.stack(path) for path in paths]

@@ -3,6 +3,7 @@
 import inspect
 import math
 import random
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch_optimizer
 
 from course_lib.optimizers import SGDW, ProximalSGD
 from course_lib.probe import coast, probe
+from course_lib.report import decay_report
 
 assert_equal = partial(torch.testing.assert_close, rtol=0, atol=0)
 assert_near = partial(torch.testing.assert_close, rtol=0, atol=1e-12)
@@ -143,6 +145,26 @@ def test_coast_catches_the_released_sgdw():
 def test_coast_takes_one_step_unless_told():
     assert coast(SGDW, [1.0, 2.0]).shape == (1, 2)
     assert coast(SGDW, 1.0, n_steps=3).shape == (3,)
+
+
+def test_an_optimizer_whose_step_takes_no_closure_is_like_one_that_does():
+    class Plain(torch.optim.SGD):
+        def step(self):
+            super().step()
+
+    make, torchs = (partial(kind, lr=0.1, weight_decay=0.5) for kind in (Plain, torch.optim.SGD))
+    assert_equal(coast(make, START), coast(torchs, START))
+    assert probe(make) == replace(probe(torchs), optimizer="Plain")
+    model = torch.nn.Linear(2, 1, bias=False)
+    assert decay_report(model, make(model.parameters())).findings == ()
+
+    class Pulling(Plain):
+        @torch.no_grad()
+        def step(self):
+            for p in self.param_groups[0]["params"]:
+                p.mul_(0.5)
+
+    assert decay_report(model, Pulling(model.parameters())).rows[0].without_gradient == 0.5
 
 
 def test_coast_works_with_an_optimizer_that_needs_its_closure():
