@@ -370,6 +370,17 @@ def test_dark_mode_turns_the_page_dark_and_the_text_light(browser, address):
     assert luminance(text) > 0.6
 
 
+@pytest.mark.parametrize("page", ["book/glossary", "book/zoo", "book/teaching"])
+def test_a_table_of_two_columns_fits_a_phone(page, browser, address):
+    wide = """() => [...document.querySelectorAll("article table")]
+      .filter((table) => table.rows[0].cells.length === 2)
+      .map((table) => table.parentElement.scrollWidth - table.parentElement.clientWidth)"""
+    with Visit(browser, address, width=390) as visit:
+        beyond = visit.open(f"{page}.html").evaluate(wide)
+        assert beyond
+        assert max(beyond) <= 0
+
+
 SEARCHED = "#search-results :text('Search finished')"  # until then results are listed one by one
 
 
