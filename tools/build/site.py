@@ -35,14 +35,15 @@ INDEX = """\
 def finish(folder, title, first):
     """Mend every page and give it its policy, lead to the first one, and make the figures lighter."""
     (folder / "index.html").write_text(INDEX.format(title=html.escape(title), first=first), encoding="utf-8")
-    for path in folder.rglob("*.html"):
-        page = path.read_text(encoding="utf-8")
+    pages = {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.html")}
+    handlers = {handler for page in pages.values() for handler in HANDLER.findall(page)}
+    for path, page in pages.items():
         page = TITLE_TWICE.sub(r"<title>\1</title>", page)
         page = LAYOUT_TABLE.sub(r'\1 role="presentation" \2', page)
         page = OPENED_NOTEBOOK.sub(r"\1 download", page)
         if path == folder / "404.html":
             page = from_anywhere(page, urlparse(home.published(home.read())).path)
-        path.write_text(with_policy(page), encoding="utf-8")
+        path.write_text(with_policy(page, handlers), encoding="utf-8")
     with ThreadPoolExecutor() as pool:
         list(pool.map(lighten, (folder / "_images").glob("*.png")))
 
@@ -52,18 +53,19 @@ def from_anywhere(page, root):
     return RELATIVE.sub(rf'\1="{root}', page)
 
 
-def with_policy(page):
+def with_policy(page, handlers):
     """Return a page that runs the site's scripts and its own inline ones, and loads from the site alone."""
-    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy(page)}" />'
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy(page, handlers)}" />'
     return CHARSET.sub(lambda match: f"{match[0]}\n    {meta}", page, count=1)
 
 
-def policy(page):
+def policy(page, handlers):
     """Return the Content-Security-Policy that a page needs: a digest stands for each inline script.
 
+    The handlers are those of all pages: a search reads other pages, and browsers then ask its own policy.
     Tables, labs and formulas carry styles, so inline ones are allowed; `file:` is for a copy on disk.
     """
-    scripts = INLINE_SCRIPT.findall(page) + [html.unescape(handler) for handler in HANDLER.findall(page)]
+    scripts = INLINE_SCRIPT.findall(page) + [html.unescape(handler) for handler in handlers]
     hashes = sorted({digest(script) for script in scripts})
     here = "'self' file:"
     rules = {
