@@ -1,15 +1,16 @@
-// A formula that is too wide for the page scrolls in its own box, and the keyboard reaches it then, and only then.
+// What is too wide or too high for its box scrolls in it, and the keyboard reaches it then, and only then.
 
 (() => {
   const boxes = new ResizeObserver((entries) => {
     for (const { target } of entries) {
-      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      const scrolls = target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight;
+      if (scrolls) target.tabIndex = 0;
       else target.removeAttribute("tabindex");
     }
   });
 
   function start() {
-    for (const box of document.querySelectorAll(".formula")) boxes.observe(box);
+    for (const box of document.querySelectorAll("pre, .formula, .cell_output > .output")) boxes.observe(box);
   }
 
   reader.whenRead(start);

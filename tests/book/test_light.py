@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.browsing import SITE, Visit
 from tools import ROOT
-from tools.build import notebooks, style_sheet
+from tools.build import light, notebooks, style_sheet
 from tools.measure import weight
 
 pytestmark = pytest.mark.site
@@ -139,6 +139,56 @@ def test_the_theme_is_there_before_the_first_paint(scheme, browser, address):
         >= {"mode": "auto", "theme": scheme}.items()
     )
     context.close()
+
+
+# Whether elements are laid out, before and after they come near.
+LAID_OUT = """async (selector) => {
+  const far = [...document.querySelectorAll(selector)].at(-1);
+  const isLaidOut = () => far.checkVisibility({ contentVisibilityAuto: true });
+  const found = [isLaidOut()];
+  far.scrollIntoView();
+  for (const end = performance.now() + 5000; !isLaidOut() && performance.now() < end; )
+    await new Promise(requestAnimationFrame);
+  return [...found, isLaidOut()];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("page", "selector"), [("book/api", "dl.py .field-list"), ("book/zoo", "table.searchable tr")]
+)
+def test_what_is_large_and_far_down_is_laid_out_when_it_comes_near(page, selector, browser, address):
+    with Visit(browser, address, width=390) as visit:
+        assert visit.open(f"{page}.html").evaluate(LAID_OUT, selector) == [False, True]
+
+
+# The colors of code, of a name and of a sign in it, as if they were elements.
+COLORS = """() => {
+  const pre = document.querySelector(".highlight pre");
+  const parts = ["n", "nn", "nx", "p", "pm", "w"].map((name) => {
+    const part = pre.appendChild(document.createElement("span"));
+    part.className = name;
+    return part;
+  });
+  return [pre, ...parts].map((part) => getComputedStyle(part).color);
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_names_and_signs_have_the_color_of_the_code_around_them(scheme, browser, address):
+    """And so need no elements."""
+    for path in EVERY:
+        assert '<span class="n">' not in text(path).replace('<span class="n"><', "")
+    with Visit(browser, address, scheme=scheme) as visit:
+        assert len(set(visit.open(f"{CHAPTERS[0]}.html").evaluate(COLORS))) == 1
+
+
+def test_a_theme_that_lays_pages_out_otherwise_is_noticed(tmp_path):
+    script = tmp_path / "theme.js"
+    script.write_text('a();document.querySelectorAll("pre, b").forEach((e=>{e.tabIndex=0}));b()')
+    light.unburden(script)
+    assert script.read_text() == "a();void 0;b()"
+    with pytest.raises(ValueError, match=r"theme.js was expected .* not 0 times"):
+        light.unburden(script)
 
 
 def test_addresses_in_a_style_sheet_move_with_it(tmp_path):

@@ -15,6 +15,12 @@ UNUSED = re.compile(
 WAITED_FOR = re.compile(r"<script(?=[^>]* src=)(?![^>]* defer)")
 IMAGE = re.compile(r'<img\b[^>]*? src="([^"]*_images/[^"]*)"[^>]*?(?=\s*/?>)')
 VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
+# Names and punctuation, which have the color of the code around them: half of the elements of a chapter.
+PLAIN_CODE = re.compile(r'<span class="(?:n|nn|nx|p|pm|w)">([^<]*)</span>')
+# Looks at one box after the other, which lays each of them out; scroll.js looks at a box when it comes near.
+LAYS_ALL_OUT = re.compile(
+    r'document\.querySelectorAll\("pre, [^"]*"\)\.forEach\(\(e=>{e\.tabIndex=[^}]*}\)\)'
+)
 THEME = re.compile(r'<script data-cfasync="false">.*?</script>', re.DOTALL)
 THEME_BEFORE_PAINT = """\
 <script>
@@ -30,14 +36,24 @@ def finish(folder):
     shutil.rmtree(static / "vendor" / "fontawesome")
     for template in static.glob("*.html"):
         template.unlink()
+    unburden(static / "scripts" / "pydata-sphinx-theme.js")
     pages = {path: light(path.read_text(encoding="utf-8"), path) for path in folder.rglob("*.html")}
     for path, page in style_sheet.shared(pages, static).items():
         path.write_text(page, encoding="utf-8")
 
 
+def unburden(script):
+    """Leave out of the theme's script what lays out the whole page when it has arrived."""
+    text, count = LAYS_ALL_OUT.subn("void 0", script.read_text(encoding="utf-8"))
+    if count != 1:
+        raise ValueError(f"{script.name} was expected to look once for boxes that scroll, not {count} times")
+    script.write_text(text, encoding="utf-8")
+
+
 def light(page, path):
     """Return a page that is painted, in its theme, before scripts have run and figures are here."""
     page = UNUSED.sub("", ICON_FONT.sub("", THEME.sub(THEME_BEFORE_PAINT, page)))
+    page = PLAIN_CODE.sub(r"\1", page)
     return with_sizes(WAITED_FOR.sub("<script defer", page), path)
 
 

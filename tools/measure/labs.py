@@ -13,6 +13,7 @@ from bisect import bisect
 from statistics import median
 
 from course_lib.tables import table
+from tests.benches import COME
 from tests.browsing import SITE
 from tests.javascript import PLACES, SMALL
 from tools.chromium import chromium
@@ -92,7 +93,8 @@ def measured(browser, name, page, slower):
     tab = browser.new_page(viewport={"width": 1300, "height": 900})
     tab.goto((SITE / f"{page}.html").as_uri())
     root = tab.locator(f'.lab[data-lab="{name}"]')
-    root.and_(tab.locator(".lab-on:not([data-busy])")).wait_for()
+    root.evaluate(COME)
+    root.and_(tab.locator(":not([data-busy])")).wait_for()
     tab.context.new_cdp_session(tab).send("Emulation.setCPUThrottlingRate", {"rate": slower})
     browser.start_tracing(page=tab, categories=CATEGORIES)
     for control in root.locator(MOVABLE).all():

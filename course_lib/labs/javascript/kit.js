@@ -426,10 +426,27 @@ function makeHandle(plot, { label, color, marker }) {
 
 // The lab itself ----------------------------------------------------------------------------------------------------
 
+/** Whether the address of the page asks for a lab. */
+const asked = ({ name }) => location.hash.slice(1).split("?")[0] === name;
+
+/** Open a lab when its place comes near, or the address asks for it: until then the page does not work for it. */
 function define(lab) {
-  for (const root of document.querySelectorAll(`.lab[data-lab="${lab.name}"]:not(.lab-on)`)) {
-    const { settings, data } = JSON.parse(root.dataset.given);
-    open(formOf(lab, data), root, settings, data);
+  for (const root of document.querySelectorAll(`.lab[data-lab="${lab.name}"]:not(.lab-awaited)`)) {
+    const near = new IntersectionObserver((places) => come(places.some((place) => place.isIntersecting)), {
+      rootMargin: "100%",
+    });
+    const called = () => come(asked(lab));
+    const come = (now) => {
+      if (!now) return;
+      near.disconnect();
+      removeEventListener("hashchange", called);
+      const { settings, data } = JSON.parse(root.dataset.given);
+      open(formOf(lab, data), root, settings, data);
+    };
+    root.classList.add("lab-awaited");
+    addEventListener("hashchange", called);
+    near.observe(root.parentElement); // the lab itself has no place yet
+    called();
   }
 }
 
@@ -552,16 +569,15 @@ function open(lab, root, defaults, data) {
   }
 
   function read() {
-    const [name, text] = location.hash.slice(1).split(/\?(.*)/s);
-    if (!onSite || name !== lab.name) return;
-    const asked = new URLSearchParams(text);
+    if (!onSite || !asked(lab)) return;
+    const given = new URLSearchParams(location.hash.split(/\?(.*)/s)[1]);
     const known = controls.map((control) => control.name);
-    const wrong = [...asked.keys()].some((key) => !known.includes(key));
+    const wrong = [...given.keys()].some((key) => !known.includes(key));
     const bad = controls.filter(
-      (control) => asked.has(control.name) && control.read(asked.get(control.name)) === undefined,
+      (control) => given.has(control.name) && control.read(given.get(control.name)) === undefined,
     );
     for (const control of controls) {
-      const value = asked.has(control.name) ? control.read(asked.get(control.name)) : undefined;
+      const value = given.has(control.name) ? control.read(given.get(control.name)) : undefined;
       settings[control.name] = value === undefined ? defaults[control.name] : value;
     }
     refusals.clear();
