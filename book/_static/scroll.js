@@ -3,7 +3,10 @@
 (() => {
   const boxes = new ResizeObserver((entries) => {
     for (const { target } of entries) {
-      const scrolls = target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight;
+      const isHigher = target.scrollHeight > target.clientHeight;
+      const scrolls =
+        target.scrollWidth > target.clientWidth ||
+        (isHigher && getComputedStyle(target).overflowY !== "hidden");
       if (scrolls) target.tabIndex = 0;
       else target.removeAttribute("tabindex");
     }
