@@ -141,26 +141,6 @@ def test_the_theme_is_there_before_the_first_paint(scheme, browser, address):
     context.close()
 
 
-# Whether elements are laid out, before and after they come near.
-LAID_OUT = """async (selector) => {
-  const far = [...document.querySelectorAll(selector)].at(-1);
-  const isLaidOut = () => far.checkVisibility({ contentVisibilityAuto: true });
-  const found = [isLaidOut()];
-  far.scrollIntoView();
-  for (const end = performance.now() + 5000; !isLaidOut() && performance.now() < end; )
-    await new Promise(requestAnimationFrame);
-  return [...found, isLaidOut()];
-}"""
-
-
-@pytest.mark.parametrize(
-    ("page", "selector"), [("book/api", "dl.py .field-list"), ("book/zoo", "table.searchable tr")]
-)
-def test_what_is_large_and_far_down_is_laid_out_when_it_comes_near(page, selector, browser, address):
-    with Visit(browser, address, width=390) as visit:
-        assert visit.open(f"{page}.html").evaluate(LAID_OUT, selector) == [False, True]
-
-
 # The colors of code, of a name and of a sign in it, as if they were elements.
 COLORS = """() => {
   const pre = document.querySelector(".highlight pre");
