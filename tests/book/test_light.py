@@ -1,5 +1,6 @@
 """The built pages arrive at once: few bytes, one style sheet, no script that paint waits for, drawn icons."""
 
+import json
 import re
 from functools import cache
 
@@ -157,7 +158,7 @@ COLORS = """() => {
 def test_names_and_signs_have_the_color_of_the_code_around_them(scheme, browser, address):
     """And so need no elements."""
     for path in EVERY:
-        assert '<span class="n">' not in text(path).replace('<span class="n"><', "")
+        assert '<span class="n">' not in text(path)
     with Visit(browser, address, scheme=scheme) as visit:
         assert len(set(visit.open(f"{CHAPTERS[0]}.html").evaluate(COLORS))) == 1
 
@@ -219,7 +220,8 @@ def selectors_of(sheets):
 def left_out():
     """Return the selectors that the theme and the book have, and the one style sheet has not."""
     (one,) = (SITE / "_static").glob("style-*.css")
-    return sorted(selectors_of({*(SITE / "_static").rglob("*.css")} - {one}) - selectors_of([one]))
+    others = {*(SITE / "_static").rglob("*.css")} - {one}
+    return sorted(selectors_of(others) - selectors_of([one]) - style_sheet.NARROWED.keys())
 
 
 # All is open, and an element counts as being in any state that a reader can bring it into.
@@ -235,7 +237,35 @@ SELECTED = r"""(selectors) => {
 }"""
 
 
-@pytest.mark.parametrize("page", ["book/intro", *CHAPTERS[:2], "book/rosetta", "book/api", "search"])
+@pytest.mark.parametrize("page", [CHAPTERS[2], "book/api/rules", "book/glossary"])
+@pytest.mark.parametrize(("selector", "narrowed"), style_sheet.NARROWED.items())
+def test_a_narrowed_rule_selects_what_it_did(selector, narrowed, page, browser, address):
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"{page}.html")
+        assert tab.locator(f":is({selector}):not({narrowed})").count() == 0
+        assert tab.locator(f":is({narrowed}):not({selector})").count() == 0
+
+
+# An element at the end of every section, as a script puts one in; style is worked out at once.
+PUT_IN = """() => {
+  const places = document.querySelectorAll("article section, article dd");
+  for (const place of places) place.append(document.createElement("p"));
+  return [places.length, document.body.offsetHeight, document.querySelectorAll("article *").length];
+}"""
+
+
+@pytest.mark.parametrize("page", [*CHAPTERS, "book/zoo", "book/api/rules"])
+def test_what_a_script_puts_in_has_few_elements_looked_at_again(page, browser, address):
+    with Visit(browser, address) as visit:
+        tab = visit.open(f"{page}.html")
+        browser.start_tracing(page=tab, categories=["devtools.timeline"])
+        put_in, _, elements = tab.evaluate(PUT_IN)
+        events = json.loads(browser.stop_tracing())["traceEvents"]
+    seen = [e["args"].get("elementCount", 0) for e in events if e["name"] == "UpdateLayoutTree"]
+    assert put_in <= sum(seen) < elements / 4
+
+
+@pytest.mark.parametrize("page", ["book/intro", *CHAPTERS[:2], "book/rosetta", "book/api/rules", "search"])
 @pytest.mark.parametrize("width", [390, 1300])
 def test_no_rule_that_was_left_out_selects_anything(width, page, browser, address):
     assert len(left_out()) > 1000

@@ -7,11 +7,13 @@ import pytest
 from tests.browsing import SITE, Visit
 from tools import ROOT
 from tools.build import handout, notebooks, pdf
+from tools.measure import weight
 
 pytestmark = pytest.mark.site
 
 CHAPTERS = [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks.chapters()]
-PAGES = [*CHAPTERS, "book/cheat_sheet", "book/rosetta", "book/claims", "book/api", "book/glossary"]
+API = [page for page in weight.pages() if page.startswith("book/api/")]
+PAGES = [*CHAPTERS, *(f"book/{name}" for name in ("cheat_sheet", "rosetta", "claims", "glossary")), *API]
 WIDTH = round((210 - 2 * 17) / 25.4 * 96)  # of A4 between its margins, in CSS pixels
 CUT = """() => {
   const boxes = [...document.querySelectorAll("article :is(pre, table, img, svg, .formula, math, fieldset)")];

@@ -15,8 +15,15 @@ UNUSED = re.compile(
 WAITED_FOR = re.compile(r"<script(?=[^>]* src=)(?![^>]* defer)")
 IMAGE = re.compile(r'<img\b[^>]*? src="([^"]*_images/[^"]*)"[^>]*?(?=\s*/?>)')
 VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
-# Names and punctuation, which have the color of the code around them: half of the elements of a chapter.
-PLAIN_CODE = re.compile(r'<span class="(?:n|nn|nx|p|pm|w)">([^<]*)</span>')
+# Elements that change nothing, most of those of a page: what has the color of the code around it (operators
+# are given it), words of code in a line, names in a signature, the paragraph that is all of a cell.
+PLAIN = [
+    (re.compile(r"<pre><span></span>"), "<pre>"),
+    (re.compile(r'<span class="(?:n|nn|nx|o|p|pm|w)">([^<]*)</span>'), r"\1"),
+    (re.compile(r'<span class="pre">([^<]*)</span>'), r"\1"),
+    (re.compile(r'<span class="n">([^<]*)</span>'), r"\1"),
+    (re.compile(r"(<t[dh]\b[^>]*>)<p>((?:(?!</?p\b).)*)</p>\s*(?=</t[dh]>)", re.DOTALL), r"\1\2"),
+]
 # Looks at one box after the other, which lays each of them out; scroll.js looks at a box when it comes near.
 LAYS_ALL_OUT = re.compile(
     r'document\.querySelectorAll\("pre, [^"]*"\)\.forEach\(\(e=>{e\.tabIndex=[^}]*}\)\)'
@@ -53,7 +60,8 @@ def unburden(script):
 def light(page, path):
     """Return a page that is painted, in its theme, before scripts have run and figures are here."""
     page = UNUSED.sub("", ICON_FONT.sub("", THEME.sub(THEME_BEFORE_PAINT, page)))
-    page = PLAIN_CODE.sub(r"\1", page)
+    for element, content in PLAIN:
+        page = element.sub(content, page)
     return with_sizes(WAITED_FOR.sub("<script defer", page), path)
 
 

@@ -12,6 +12,12 @@ LINK = re.compile(r'\s*<link\b(?=[^>]*rel="stylesheet")[^>]*href="([^"]*)"[^>]*>
 IMPORT = re.compile(r'@import "([^"]*)";')
 ADDRESS = re.compile(r'url\(["\']?(?!data:|["\'])([^"\')]+)["\']?\)')
 WORD = re.compile(r"[\w-]+")
+# Where a script puts an element in, a browser looks again at all of the section, because these may concern any
+# element; as they are used here they concern few.
+NARROWED = {
+    "legend+*": "legend+label",
+    "dl > dd:last-child > :last-child": "dl > dd:last-child > :is(p, ul, ol, dl, div):last-child",
+}
 PARSED = {"skip_comments": True, "skip_whitespace": True}
 
 
@@ -72,6 +78,7 @@ def used(text, words):
         if rule.type == "at-rule":
             return rule.serialize()
         selectors = [tinycss2.serialize(part).strip() for part in parts(rule.prelude) if can_match(part)]
+        selectors = [NARROWED.get(selector, selector) for selector in selectors]
         return f"{','.join(selectors)}{{{tinycss2.serialize(rule.content).strip()}}}" if selectors else ""
 
     return "".join(map(kept, tinycss2.parse_stylesheet(text, **PARSED)))
