@@ -484,6 +484,18 @@ def test_a_model_in_training_mode_that_needs_evaluation_is_sent_there(model, zer
     assert loss_grid(model, WIDE, Y, XS, YS, directions=torch.eye(count(model))[:2]).shape == (4, 6)
 
 
+@pytest.mark.parametrize("call", ["loss_grid", "descent_paths"])
+def test_a_model_that_cannot_take_the_data_says_so_by_name(call):
+    model = of_eight(nn.Tanh())
+    calls = {
+        "loss_grid": lambda X: loss_grid(model, X, Y, XS, YS, directions=torch.eye(count(model))[:2]),
+        "descent_paths": lambda X: descent_paths(model, X, Y, torch.ones(count(model)), lr=0.1, n_steps=2),
+    }
+    calls[call](WIDE)
+    with pytest.raises(ValueError, match=r"^model\(X\): .*shapes"):
+        calls[call](WIDE[:, :-1])
+
+
 def test_a_model_without_numbers_is_not_told_to_rest():
     class Nothing(nn.Linear):
         def forward(self, X):

@@ -570,6 +570,10 @@ def test_optimizers_by_hand_have_their_kind(name):
             "is not a decay; a schedule of lr scales it; it makes weights gr",
         ),
         (
+            by_hand(lambda p, g, lr, wd, s: sgd(p, (g - wd * p) / (g - wd * p).norm().clamp(min=1e-9), lr)),
+            "is not a decay; a schedule of lr scales it; it makes weights grow.",
+        ),
+        (
             by_hand(BY_HAND["a constant"][0]),
             "moves the weights 1, -1, 2, -2 by -0.0001, -0.0001, -0.0001, -0.00",
         ),

@@ -1,4 +1,4 @@
-"""What the page of the zoo draws of the record of `make zoo`: lines of Markdown."""
+"""What the pages of the zoo draw of the record of `make zoo`: lines of Markdown."""
 
 import json
 from collections import Counter
