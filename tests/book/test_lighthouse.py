@@ -78,7 +78,7 @@ def test_speed_is_measured_only_where_the_machine_is_free(load, runs, monkeypatc
         found = report(1, 900, 1) | {
             "configSettings": {"formFactor": "mobile", "throttlingMethod": "simulate"},
             "lighthouseVersion": "1.2.3",
-            "environment": {"hostUserAgent": "Mozilla/5.0 HeadlessChrome/7.0.1 Safari"},
+            "environment": {"hostUserAgent": "HeadlessChrome/7.0.1 Safari", "benchmarkIndex": 12.4},
         }
         found["categories"] = {name: {"score": 1, "auditRefs": []} for name in categories}
         return found
@@ -89,7 +89,7 @@ def test_speed_is_measured_only_where_the_machine_is_free(load, runs, monkeypatc
     assert len(asked) == runs
     assert asked[0].endswith("/book/intro.html")
     assert ("performance" in record["pages"]["book/intro"]) == (runs > 1)
-    assert (record["Lighthouse"], record["Chromium"]) == ("1.2.3", "7")
+    assert (record["Lighthouse"], record["Chromium"], record["benchmark index"]) == ("1.2.3", "7", 12)
 
 
 def test_files_come_compressed_and_whole(tmp_path):

@@ -372,7 +372,7 @@ def test_dark_mode_turns_the_page_dark_and_the_text_light(browser, address):
     assert luminance(text) > 0.6
 
 
-@pytest.mark.parametrize("page", ["book/glossary", "book/zoo", "book/zoo_of_architectures", "book/teaching"])
+@pytest.mark.parametrize("page", ["book/glossary", "book/zoo", "book/teaching"])
 def test_a_table_of_two_columns_fits_a_phone(page, browser, address):
     wide = """() => [...document.querySelectorAll("article table")]
       .filter((table) => table.rows[0].cells.length === 2)

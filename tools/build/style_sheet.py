@@ -12,7 +12,7 @@ LINK = re.compile(r'\s*<link\b(?=[^>]*rel="stylesheet")[^>]*href="([^"]*)"[^>]*>
 IMPORT = re.compile(r'@import "([^"]*)";')
 ADDRESS = re.compile(r'url\(["\']?(?!data:|["\'])([^"\')]+)["\']?\)')
 WORD = re.compile(r"[\w-]+")
-# Where a script puts an element in, a browser looks again at the whole section, because the one may concern any
+# Where a script puts an element in, a browser looks again at the whole section, since the one may concern any
 # element; as it is used here it concerns what the other does.
 NARROWED = {"legend+*": "legend+label"}
 PARSED = {"skip_comments": True, "skip_whitespace": True}

@@ -15,6 +15,7 @@ import sys
 import time
 from email.utils import formatdate
 from pathlib import Path
+from statistics import median
 
 from tools import ROOT
 from tools.chromium import needed_chromium
@@ -75,11 +76,12 @@ def falls_short(run):
 
 def measured(asked):
     """Return the record of some pages; print what is found of each."""
-    found, is_free = {}, os.getloadavg()[0] < os.cpu_count() / 2
+    found, powers, is_free = {}, [], os.getloadavg()[0] < os.cpu_count() / 2
     with served(SITE, Compressing) as address:
         for page in asked:
             run = report(f"{address}{page}.html")
             found[page] = {category: points(run, category) for category in CATEGORIES}
+            powers.append(run["environment"]["benchmarkIndex"])
             if is_free:
                 found[page] |= speed([report(f"{address}{page}.html", ["performance"]) for _ in range(RUNS)])
             print(page, *found[page].values(), *falls_short(run), flush=True)
@@ -87,6 +89,7 @@ def measured(asked):
         "date": time.strftime("%Y-%m-%d"),
         "form factor": run["configSettings"]["formFactor"],
         "throttling": run["configSettings"]["throttlingMethod"],
+        "benchmark index": round(median(powers)),
         "Lighthouse": run["lighthouseVersion"],
         "Chromium": run["environment"]["hostUserAgent"].partition("Chrome/")[2].partition(".")[0],
         "pages": found,

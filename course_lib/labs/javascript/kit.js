@@ -517,9 +517,10 @@ function open(lab, root, defaults, data) {
   function advance(current) {
     const end = performance.now() + SLICE;
     let step = { done: !current.work };
-    while (!step.done && performance.now() < end) {
-      step = current.work.next();
+    while (!step.done) {
+      step = current.work.next(); // one at least: nothing can be drawn without the first
       current.found = step.value ?? current.found;
+      if (performance.now() >= end) break;
     }
     root.toggleAttribute("data-busy", !step.done);
     if (!step.done) {
