@@ -13,6 +13,10 @@ SITE = ROOT / "_build" / "html"
 SIDEWAYS = "() => document.documentElement.scrollWidth - window.innerWidth"  # pixels
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 HEIGHT = 900
+WHOLE = """() => {
+  document.documentElement.classList.remove("sections-wait");
+  return document.body.offsetHeight;
+}"""
 
 
 def needed(path, name, packages):
@@ -56,8 +60,11 @@ class Visit:
         if message.type == "error":
             self.errors.append(message.text)
 
-    def open(self, page):
+    def open(self, page, *, whole=True):
+        """Return the tab with a page in it; where it is not to be whole, what is far down is not laid out."""
         self.page.goto(f"{self.address}{page}", wait_until="load")
+        if whole:
+            self.page.evaluate(WHOLE)
         return self.page
 
     def __enter__(self):

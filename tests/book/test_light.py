@@ -3,6 +3,7 @@
 import json
 import re
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 import tinycss2
@@ -10,7 +11,7 @@ from PIL import Image
 
 from tests.browsing import SITE, Visit
 from tools import ROOT
-from tools.build import light, notebooks, style_sheet
+from tools.build import light, notebooks, pages, style_sheet
 from tools.measure import weight
 
 pytestmark = pytest.mark.site
@@ -55,6 +56,36 @@ def test_no_script_is_waited_for_and_all_pages_share_one_style_sheet():
     assert len(sheets) == 1
 
 
+@pytest.mark.parametrize(
+    ("body", "needed"),
+    [
+        ("<p>", set()),
+        ('<table class="searchable table">', {"filter.js"}),
+        ("<blockquote>", {"ask.js"}),
+        ('<a href="solutions/how_much.html#e1">', {"solved.js"}),
+        ("<pre>", {"copy.js", "copybutton.js", "clipboard.min.js"}),
+        ('<div class="sd-tab-set docutils">', {"design-tabs.js"}),
+        ('<div class="admonition dropdown">', {"togglebutton.js"}),
+        ('<div class="toggle docutils">', {"togglebutton.js"}),
+        ('<a class="dropdown-item dropdown-toggle">', set()),
+    ],
+)
+def test_a_page_asks_for_the_scripts_that_it_needs(body, needed):
+    names = [*pages.NEEDED_WHERE, "reader.js", None]
+    context = {"body": body, "script_files": [SimpleNamespace(filename=name) for name in names]}
+    pages.needed_scripts(None, "page", "page.html", context, None)
+    assert {file.filename for file in context["script_files"]} == needed | {"reader.js", None}
+
+
+def test_scripts_are_asked_for_where_they_have_something_to_do():
+    asked = {path: set(re.findall(r'src="[^"]*?([\w.-]+\.js)\?', text(path))) for path in EVERY}
+    counts = {name: sum(name in names for names in asked.values()) for name in pages.NEEDED_WHERE}
+    assert counts["togglebutton.js"] == counts["design-tabs.js"] == 0
+    assert {name for name, count in counts.items() if 0 < count < len(EVERY)} == (
+        pages.NEEDED_WHERE.keys() - {"togglebutton.js", "design-tabs.js"}
+    )
+
+
 def test_the_style_sheet_imports_nothing_and_finds_what_it_names():
     (sheet,) = (SITE / "_static").glob("style-*.css")
     assert "@import" not in text(sheet)
@@ -88,6 +119,15 @@ def test_every_icon_is_drawn_and_no_icon_font_is_shipped():
     )
     assert [path for path in EVERY if "fontawesome" in text(path)] == []
     assert list(SITE.rglob("fa-*")) == []
+
+
+def test_every_icon_has_its_part_of_their_picture():
+    styles = text(STYLES)
+    parts = [int(left) // 24 for left in re.findall(r"%3Cg transform='translate\((\d+)\)'%3E", styles)]
+    assert parts == [int(number) for number in re.findall(r"^\.fa-.* --icon: (\d+);", styles, re.MULTILINE)]
+    assert parts == [*range(len(parts))]
+    assert f"viewBox='0 0 {24 * len(parts)} 24'" in styles
+    assert f"* var(--icon) / {len(parts) - 1}) / {100 * len(parts)}% 100%" in styles
 
 
 @pytest.mark.parametrize("forced", ["none", "active"])
@@ -142,6 +182,96 @@ def test_the_theme_is_there_before_the_first_paint(scheme, browser, address):
     context.close()
 
 
+LONG = [*CHAPTERS, "book/claims", "book/rosetta", "book/api/runs"]
+# Whether the last paragraph of a page is laid out, as it is when a page has come to rest.
+END = "article section > :is(p, dl):not(:empty)"
+RESTED = "for (let frames = 0; frames < 20; frames++) await new Promise(requestAnimationFrame);"
+IS_LAID_OUT = f"""async (comes) => {{
+  const last = [...document.querySelectorAll("{END}")].at(-1);
+  if (comes) last.scrollIntoView();
+  {RESTED}
+  return last.checkVisibility({{ contentVisibilityAuto: true }});
+}}"""
+
+
+@pytest.mark.parametrize("page", LONG)
+def test_what_is_far_down_is_laid_out_when_the_reader_moves(page, browser, address):
+    with Visit(browser, address, width=390) as visit:
+        tab = visit.open(f"{page}.html", whole=False)
+        assert [tab.evaluate(IS_LAID_OUT, comes) for comes in (False, True)] == [False, True]
+        assert visit.open(f"{page}.html").evaluate(IS_LAID_OUT, False)
+
+
+FOLLOWED = """(place) => {
+  [...document.links].find(({ hash, pathname }) => hash === place && pathname === location.pathname).click();
+}"""
+# How many pixels below the window's edge a place is when the page has come to rest.
+PLACED = f"""async (place) => {{
+  {RESTED}
+  return document.getElementById(place.slice(1)).getBoundingClientRect().top;
+}}"""
+LAST_IN_CONTENTS = "() => [...document.querySelectorAll('article section[id]')].at(-1).id"
+
+
+@pytest.mark.parametrize("way", ["link", "address", "opened"])
+@pytest.mark.parametrize("width", [390, 1300])
+@pytest.mark.parametrize("page", LONG)
+def test_a_way_to_a_place_far_down_ends_there(page, width, way, browser, address):
+    with Visit(browser, address, width=width) as visit:
+        tab = visit.open(f"{page}.html", whole=False)
+        place = f"#{tab.evaluate(LAST_IN_CONTENTS)}"
+        if way == "link":
+            tab.evaluate(FOLLOWED, place)
+        elif way == "address":
+            tab.evaluate("(place) => { location.hash = place; }", place)
+        else:
+            tab.goto("about:blank")
+            visit.open(f"{page}.html{place}", whole=False)
+        below = tab.evaluate(PLACED, place)
+        is_at_end = tab.evaluate("() => innerHeight + scrollY >= document.documentElement.scrollHeight - 1")
+        assert 0 <= below <= 100 or (is_at_end and below < visit.page.viewport_size["height"])
+
+
+TO_THE_MIDDLE = f"""async () => {{
+  scrollTo(0, document.documentElement.scrollHeight / 2);
+  {RESTED}
+}}"""
+# What stands highest in the window, and how high.
+READ = f"""async () => {{
+  {RESTED}
+  const texts = [...document.querySelectorAll("article :is(p, li, dd)")];
+  const place = (text) => text.getBoundingClientRect().top;
+  const first = texts.find((text) => place(text) > 0);
+  return [first.textContent, Math.round(place(first))];
+}}"""
+
+
+@pytest.mark.parametrize("way", ["reloaded", "back"])
+@pytest.mark.parametrize("page", LONG)
+def test_who_comes_back_to_a_page_finds_what_was_read(page, way, browser, address):
+    with Visit(browser, address, width=390) as visit:
+        tab = visit.open(f"{page}.html", whole=False)
+        tab.evaluate(TO_THE_MIDDLE)
+        text_before, place_before = tab.evaluate(READ)
+        if way == "reloaded":
+            tab.reload()
+        else:
+            visit.open("book/glossary.html")
+            tab.go_back()
+        text_after, place_after = tab.evaluate(READ)
+        assert text_after == text_before
+        assert abs(place_after - place_before) < 100
+
+
+def test_the_end_of_a_page_is_one_key_away(browser, address):
+    with Visit(browser, address, width=390) as visit:
+        tab = visit.open(f"{CHAPTERS[1]}.html", whole=False)
+        tab.keyboard.press("End")
+        assert tab.evaluate(IS_LAID_OUT, False)
+        below = tab.evaluate("() => document.documentElement.scrollHeight - innerHeight - scrollY")
+        assert below == pytest.approx(0, abs=1)
+
+
 # The colors of code, of a name and of a sign in it, as if they were elements.
 COLORS = """() => {
   const pre = document.querySelector(".highlight pre");
@@ -163,13 +293,24 @@ def test_names_and_signs_have_the_color_of_the_code_around_them(scheme, browser,
         assert len(set(visit.open(f"{CHAPTERS[0]}.html").evaluate(COLORS))) == 1
 
 
-def test_a_theme_that_lays_pages_out_otherwise_is_noticed(tmp_path):
-    script = tmp_path / "theme.js"
-    script.write_text('a();document.querySelectorAll("pre, b").forEach((e=>{e.tabIndex=0}));b()')
-    light.unburden(script)
-    assert script.read_text() == "a();void 0;b()"
-    with pytest.raises(ValueError, match=r"theme.js was expected .* not 0 times"):
-        light.unburden(script)
+@pytest.mark.parametrize(
+    ("name", "text", "left"),
+    [
+        (
+            "pydata-sphinx-theme.js",
+            'a();document.querySelectorAll("pre, b").forEach((e=>{e.tabIndex=0}));b()',
+            "a();void 0;b()",
+        ),
+        ("bootstrap.js", "Bt(t)&&(this._targetLinks.set(a,b))", "t&&(this._targetLinks.set(a,b))"),
+    ],
+)
+def test_a_theme_that_lays_pages_out_otherwise_is_noticed(name, text, left, tmp_path):
+    script = tmp_path / name
+    script.write_text(text)
+    light.unburden(script, *light.LAYS_ALL_OUT[name])
+    assert script.read_text() == left
+    with pytest.raises(ValueError, match=f"{name} was expected .* not 0"):
+        light.unburden(script, *light.LAYS_ALL_OUT[name])
 
 
 def test_addresses_in_a_style_sheet_move_with_it(tmp_path):

@@ -3,6 +3,7 @@
 import re
 import shutil
 from functools import cache
+from pathlib import Path
 
 from PIL import Image
 
@@ -24,17 +25,17 @@ PLAIN = [
     (re.compile(r'<span class="n">([^<]*)</span>'), r"\1"),
     (re.compile(r"(<t[dh]\b[^>]*>)<p>((?:(?!</?p\b).)*)</p>\s*(?=</t[dh]>)", re.DOTALL), r"\1\2"),
 ]
-# Looks at one box after the other, which lays each of them out; scroll.js looks at a box when it comes near.
-LAYS_ALL_OUT = re.compile(
-    r'document\.querySelectorAll\("pre, [^"]*"\)\.forEach\(\(e=>{e\.tabIndex=[^}]*}\)\)'
-)
+# What the theme's scripts do to a page that has arrived and lays all of it out: they look at one box after
+# the other (scroll.js does when it comes near), and at sections that the contents follow: is one hidden?
+LAYS_ALL_OUT = {
+    "pydata-sphinx-theme.js": (
+        re.compile(r'document\.querySelectorAll\("pre, [^"]*"\)\.forEach\(\(e=>{e\.tabIndex=[^}]*}\)\)'),
+        "void 0",
+    ),
+    "bootstrap.js": (re.compile(r"\b\w+\((\w+)\)(?=&&\(this\._targetLinks\.set)"), r"\1"),
+}
 THEME = re.compile(r'<script data-cfasync="false">.*?</script>', re.DOTALL)
-THEME_BEFORE_PAINT = """\
-<script>
-    const mode = localStorage.getItem("mode") || "auto";
-    const dark = mode === "dark" || (mode === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
-    Object.assign(document.documentElement.dataset, { mode, theme: dark ? "dark" : "light" });
-  </script>"""
+BEFORE_PAINT = f"<script>\n{Path(__file__).with_name('before_paint.js').read_text(encoding='utf-8')}</script>"
 
 
 def finish(folder):
@@ -43,23 +44,24 @@ def finish(folder):
     shutil.rmtree(static / "vendor" / "fontawesome")
     for template in static.glob("*.html"):
         template.unlink()
-    unburden(static / "scripts" / "pydata-sphinx-theme.js")
+    for name, (laying, instead) in LAYS_ALL_OUT.items():
+        unburden(static / "scripts" / name, laying, instead)
     pages = {path: light(path.read_text(encoding="utf-8"), path) for path in folder.rglob("*.html")}
     for path, page in style_sheet.shared(pages, static).items():
         path.write_text(page, encoding="utf-8")
 
 
-def unburden(script):
-    """Leave out of the theme's script what lays out the whole page when it has arrived."""
-    text, count = LAYS_ALL_OUT.subn("void 0", script.read_text(encoding="utf-8"))
+def unburden(script, laying, instead):
+    """Put something else in the place of what a script of the theme does once."""
+    text, count = laying.subn(instead, script.read_text(encoding="utf-8"))
     if count != 1:
-        raise ValueError(f"{script.name} was expected to look once for boxes that scroll, not {count} times")
+        raise ValueError(f"{script.name} was expected to lay a page out at one place, not {count}")
     script.write_text(text, encoding="utf-8")
 
 
 def light(page, path):
     """Return a page that is painted, in its theme, before scripts have run and figures are here."""
-    page = UNUSED.sub("", ICON_FONT.sub("", THEME.sub(THEME_BEFORE_PAINT, page)))
+    page = UNUSED.sub("", ICON_FONT.sub("", THEME.sub(lambda _: BEFORE_PAINT, page)))
     for element, content in PLAIN:
         page = element.sub(content, page)
     return with_sizes(WAITED_FOR.sub("<script defer", page), path)

@@ -12,6 +12,17 @@ from tools.build import home
 THEBE = re.compile(
     r'<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = .*?</script>', re.DOTALL
 )
+# What a page has in its body where it needs a script: not all have it, and some scripts none needs as yet.
+NEEDED_WHERE = {
+    "filter.js": "searchable",
+    "ask.js": "<blockquote",
+    "solved.js": "solutions/",
+    "copy.js": "<pre",
+    "copybutton.js": "<pre",
+    "clipboard.min.js": "<pre",
+    "design-tabs.js": "sd-tab-set",
+    "togglebutton.js": r'class="(?:[^"]* )?(?:toggle|dropdown)[" ]',
+}
 
 
 class Translator(HTML5Translator):
@@ -74,12 +85,19 @@ def describe(app, pagename, templatename, context, doctree):
     context["metatags"] = f'{context.get("metatags", "")}<meta name="description" content="{content}" />'
 
 
-def scripts(app, pagename, templatename, context, doctree):
-    """Let the search page show text of the articles alone, and the zoo be searched."""
+def search_script(app, pagename, templatename, context, doctree):
+    """Let the search page show text of the articles alone."""
     if pagename == "search":
         app.add_js_file("search.js")
-    if "searchable" in context.get("body", ""):
-        app.add_js_file("filter.js")
+
+
+def needed_scripts(app, pagename, templatename, context, doctree):
+    """Leave out the scripts that a page has nothing for."""
+    body = context.get("body", "")
+    idle = {name for name, sign in NEEDED_WHERE.items() if not re.search(sign, body)}
+    context["script_files"] = [
+        file for file in context["script_files"] if str(file.filename).rpartition("/")[2] not in idle
+    ]
 
 
 def not_found(app):

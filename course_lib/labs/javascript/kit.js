@@ -429,13 +429,13 @@ function makeHandle(plot, { label, color, marker }) {
 /** Whether the address of the page asks for a lab. */
 const asked = ({ name }) => location.hash.slice(1).split("?")[0] === name;
 
-/** Open a lab when its place comes near, or the address asks for it: until then the page does not work for it. */
+/** Open a lab when its place comes near, or the address asks for it: until then the page does not compute for it. */
 function define(lab) {
   for (const root of document.querySelectorAll(`.lab[data-lab="${lab.name}"]:not(.lab-awaited)`)) {
     const near = new IntersectionObserver((places) => come(places.some((place) => place.isIntersecting)), {
       rootMargin: "100%",
     });
-    const called = () => come(asked(lab));
+    const called = () => come(asked(lab) || !lab.run); // what computes nothing is there before the page is shown
     const come = (now) => {
       if (!now) return;
       near.disconnect();
