@@ -50,6 +50,7 @@ def test_no_script_is_waited_for_and_all_pages_share_one_style_sheet():
         page = text(path)
         for tag in re.findall(r"<script\b[^>]* src=[^>]*>", page):
             assert " defer" in tag, f"{path}: {tag}"
+        assert 'as="script"' not in page
         (sheet,) = re.findall(r'<link\b[^>]*rel="stylesheet"[^>]*href="([^"]*)"', page)
         assert (path.parent / sheet).is_file() or path.name == "404.html"
         sheets.add(sheet.rpartition("/")[2])

@@ -13,6 +13,8 @@ ICON_FONT = re.compile(r'\s*<(?:link|script)\b[^>]*"[^"]*vendor/fontawesome/[^>]
 UNUSED = re.compile(
     r"\s*<script>DOCUMENTATION_OPTIONS\.pagename = .*?</script>"
 )  # for books in several versions
+# Asked for early, scripts take the way from what is painted.
+HURRIED = re.compile(r'\s*<link rel="preload" as="script"[^>]*>')
 WAITED_FOR = re.compile(r"<script(?=[^>]* src=)(?![^>]* defer)")
 IMAGE = re.compile(r'<img\b[^>]*? src="([^"]*_images/[^"]*)"[^>]*?(?=\s*/?>)')
 VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
@@ -61,7 +63,9 @@ def unburden(script, laying, instead):
 
 def light(page, path):
     """Return a page that is painted, in its theme, before scripts have run and figures are here."""
-    page = UNUSED.sub("", ICON_FONT.sub("", THEME.sub(lambda _: BEFORE_PAINT, page)))
+    page = THEME.sub(lambda _: BEFORE_PAINT, page)
+    for unwanted in (ICON_FONT, UNUSED, HURRIED):
+        page = unwanted.sub("", page)
     for element, content in PLAIN:
         page = element.sub(content, page)
     return with_sizes(WAITED_FOR.sub("<script defer", page), path)
