@@ -134,6 +134,19 @@ def test_lab_works_from_a_file_and_by_the_keyboard_alone(name, page, browser):
     context.close()
 
 
+NOTHING_IS_NEAR = "window.IntersectionObserver = class { observe() {} unobserve() {} disconnect() {} };"
+
+
+@each_lab
+def test_a_lab_that_computes_nothing_moves_no_page_by_opening_late(name, page, browser, address):
+    context = browser.new_context()
+    context.add_init_script(NOTHING_IS_NEAR)
+    tab = context.new_page()
+    tab.goto(f"{address}{page}.html", wait_until="load")
+    assert tab.locator(f'.lab-on[data-lab="{name}"]').count() == (name == "converter")
+    context.close()
+
+
 @each_lab
 def test_a_sentence_and_a_figure_stand_where_no_scripts_run_and_in_print(name, page, browser, address):
     def shown(tab):
