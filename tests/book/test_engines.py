@@ -5,6 +5,7 @@ import pytest
 from tests import engines
 from tests.benches import Bench
 from tests.book.test_labs import SHOWN, each_lab
+from tests.book.test_light import WAYS, arrive
 from tests.book.test_site import CHAPTERS, PAGES, TOO_WIDE, luminance
 from tests.browsing import SIDEWAYS, SITE, needed
 from tests.javascript import MOVES
@@ -70,6 +71,17 @@ def test_page_fits_and_its_figures_and_formulas_are_drawn(tab, page):
     assert tab.evaluate(TOO_WIDE) == []
     tab.evaluate(pdf.EVERY_FIGURE)  # fails when one is broken
     assert tab.complaints == []
+
+
+# Where Firefox, which does not hold what is seen by itself, ended elsewhere when a page did not.
+FAR = ["book/rosetta", "book/loss_landscapes"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("page", FAR)
+def test_a_way_to_a_place_far_down_ends_there(tab, page, way):
+    below, most = arrive(tab, address(page), way)
+    assert 0 <= below <= most
 
 
 # The results of a search are listed one by one.

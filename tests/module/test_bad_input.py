@@ -22,8 +22,8 @@ mpl.use("Agg")
 
 
 def bad(function, argument, error, *values, match=None):
-    """One case a value: `function` refuses it for `argument`, with a message that names `match`."""
-    match = rf"\b{argument}\b" if match is None else match
+    """One case a value: `function` refuses it, and says so: `argument` first, or what has `match`."""
+    match = rf"^(\w+ and |no conversion .*)?{argument}\b" if match is None else match
     return [
         pytest.param(function, argument, value, error, match, id=f"{function}-{argument}-{error.__name__}")
         for value in values
@@ -257,7 +257,8 @@ PARTICULAR = [
             *bad(function, "model", ValueError, nn.Tanh()),
             *bad(function, "X", ValueError, X[:2], X * NAN, X / 0, X[:0]),
             *bad(function, "X", TypeError, None, "X", X + 1j),
-            *bad(function, "y", ValueError, Y, Y[:2, None], Y[:, None] * NAN),
+            *bad(function, "y", ValueError, Y, match="y must have the shape of the predictions"),
+            *bad(function, "y", ValueError, Y[:2, None], Y[:, None] * NAN),
             *bad(function, "y", TypeError, None, "y"),
             *bad(function, "loss_fn", TypeError, None, "mse", 3),
             *bad(function, "loss_fn", ValueError, lambda prediction, target: prediction - target),
@@ -338,6 +339,7 @@ PARTICULAR = [
         torch.ones(1, 1, 3),
     ),
     *bad("optimum.logistic_objective", "theta", ValueError, [NAN, 1.0, 1.0], [1.0, INF, 1.0], []),
+    *bad("optimum.logistic_objective", "theta", ValueError, [1.0], match="^theta must have 3 entries"),
     *bad("optimum.logistic_objective", "theta", TypeError, "theta", None),
     *not_points("optimum.logistic_optimum"),
     *not_labels("optimum.logistic_optimum"),

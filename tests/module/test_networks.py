@@ -148,6 +148,15 @@ def test_bad_arguments_are_refused_by_name(argument, values):
             train_networks(**{**VALID["networks.train_networks"](), argument: value})
 
 
+@pytest.mark.parametrize(
+    ("argument", "value", "said"),
+    [("lr", 0.0, "lr must be > 0, got 0"), ("weight_decay", -0.1, "weight_decay must be >= 0, got -0.1")],
+)
+def test_a_refusal_says_how_small_a_number_may_be(argument, value, said):
+    with pytest.raises(ValueError, match=f"^{said}$"):
+        train_networks(**{**VALID["networks.train_networks"](), argument: value})
+
+
 def test_betas_are_two_numbers():
     for betas in (0.9, (0.9,), [0.9, 0.99]):
         with pytest.raises(TypeError, match="betas"):

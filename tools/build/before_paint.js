@@ -17,11 +17,5 @@
     if (moved) scrollBy(0, moved);
   };
   addEventListener("scroll", layOutAroundWhatIsSeen, { once: true });
-  addEventListener("keydown", layOut, { capture: true, once: true });
-  addEventListener("click", ({ target }) => target.closest("a")?.hash && layOut(), true);
-  addEventListener("hashchange", () => {
-    if (!root.classList.contains("sections-wait")) return;
-    layOut();
-    document.querySelector(":target")?.scrollIntoView();
-  });
+  addEventListener("keydown", layOut, { once: true });
 }

@@ -646,4 +646,5 @@ function open(lab, root, defaults, data) {
   addEventListener("hashchange", read);
   render();
   read();
+  if (!lab.run) draw(); // before a browser looks for the place in the page that its address asks for
 }
