@@ -250,12 +250,14 @@ def test_groups_of_one_kind_are_told_apart_by_their_numbers():
         (ProximalSGD, "L1"),
         (partial(torch.optim.SGD, momentum=0.9), "coupled"),
     ):
-        groups = [{"params": [layer.weight], "lr": 0.1 / 2**i} for i, layer in enumerate(model)]
-        rows = decay_report(model, make(groups, weight_decay=0.2)).rows
+        numbers = [{"lr": 0.1, "weight_decay": 0.2}, {"lr": 0.05}, {"weight_decay": 0.4}]
+        groups = [{"params": [layer.weight], **own} for layer, own in zip(model, numbers, strict=True)]
+        rows = decay_report(model, make(groups, lr=0.025, weight_decay=0.3)).rows
         assert {row.decay.kind for row in rows} == {kind}
         assert [row.decay.lr for row in rows] == [0.1, 0.05, 0.025]
+        assert [row.decay.weight_decay for row in rows] == [0.2, 0.3, 0.4]
         if kind != "coupled and divided by the size of the gradient":
-            assert [row.decay.rate for row in rows] == pytest.approx([0.02, 0.01, 0.005], 1e-9)
+            assert [row.decay.rate for row in rows] == pytest.approx([0.02, 0.015, 0.01], 1e-9)
 
 
 def test_a_decay_of_its_making_is_measured_in_every_group():
