@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch_optimizer
 
+from course_lib._probe import shape_of
 from course_lib.optimizers import SGDW, ProximalSGD
 from course_lib.probe import coast, probe
 from course_lib.report import decay_report
@@ -33,6 +34,24 @@ def decays(path, start):
     """Whether every value comes closer to zero, and zero stays."""
     before = torch.cat([start[None], path[:-1]])
     return bool(((path.abs() < before.abs()) | ((path == 0) & (before == 0))).all())
+
+
+# Pulls on the weights 1, -1, 2, -2.
+SHAPES = {
+    "in proportion": [0.3, -0.3, 0.6, -0.6],
+    "by sign": [0.3, -0.3, 0.3, -0.3],
+    "constant": [0.3, 0.3, 0.3, 0.3],
+    "towards a point": [0.4, 0.2, 0.5, 0.1],
+}
+
+
+@pytest.mark.parametrize("size", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_pull_has_its_shape_to_a_hundredth_of_its_size(shape, size):
+    pull = size * torch.tensor(SHAPES[shape], dtype=torch.float64)
+    off = pull.abs().max() * torch.tensor([0.0, 0.0, 1.0, 0.0])
+    assert shape_of(pull + 0.005 * off)[0] == shape
+    assert shape_of(pull + 0.05 * off)[0] == shape_of(pull + 0.005 * off, rtol=0.001)[0] == "otherwise"
 
 
 START = torch.tensor([[1.0, -2.0, 0.5], [-0.25, 0.0, 3.0]], dtype=torch.float64)
