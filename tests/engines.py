@@ -99,6 +99,9 @@ class Page:
         assert fine, value
         return json.loads(value)  # the driver sorts what an object holds
 
+    def screenshot(self):
+        return self.driver.get_screenshot_as_png()
+
     def locator(self, selector):
         return Part(partial(self.driver.find_element, "css selector", selector), self)
 

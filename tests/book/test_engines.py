@@ -1,6 +1,10 @@
 """What matters most, in Firefox and in WebKit, from files and with the network cut."""
 
+from io import BytesIO
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests import engines
 from tests.benches import Bench
@@ -71,6 +75,23 @@ def test_page_fits_and_its_figures_and_formulas_are_drawn(tab, page):
     assert tab.evaluate(TOO_WIDE) == []
     tab.evaluate(pdf.EVERY_FIGURE)  # fails when one is broken
     assert tab.complaints == []
+
+
+# Where the icons of the header are, in pixels.
+ICONS = """() => [...document.querySelectorAll(".bd-header-article :is(.fas, .fa-solid)")]
+    .filter(icon => icon.checkVisibility()).map(icon => icon.getBoundingClientRect())
+    .map(({ left, top, right, bottom }) => [left, top, right, bottom].map(Math.round))"""
+
+
+def test_an_icon_is_neither_cut_nor_beside_a_part_of_another(tab):
+    tab.goto(address(CHAPTERS[0]))
+    boxes = tab.evaluate(ICONS)
+    assert len(boxes) > 4
+    shown = np.asarray(Image.open(BytesIO(tab.screenshot())).convert("L"), dtype=float)
+    for left, top, right, bottom in boxes:
+        ink = np.abs(shown[top:bottom, left:right] - shown[top, left - 3])
+        assert ink.max() > 100
+        assert ink[:, [0, -1]].max() < 0.3 * ink.max(), (left, right)
 
 
 # Where Firefox, which does not hold what is seen by itself, ended elsewhere when a page did not.
