@@ -6,6 +6,7 @@ import copy
 import ctypes
 import dis
 import io
+import math
 import sys
 import threading
 import time
@@ -13,14 +14,13 @@ import traceback
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 SECONDS = 5.0  # that a call may take
-NUDGES = 0.1  # seconds after which one that caught the stop is stopped again
+LOOKS = 0.1  # seconds between two looks at a call; one that has caught the stop is stopped again
 ASLEEP = 10  # times as long may one take that does not compute, or on a machine that is busy otherwise
 
 
@@ -52,19 +52,18 @@ class Outcome:
     missing: bool = False
 
 
-def call(function: Callable[..., Any], arguments: dict[str, Any], seconds: float | None = SECONDS) -> Outcome:
-    """Call a function with copies of arguments, and say what came of it; None is for one that surely ends."""
+def call(function: Callable[..., Any], arguments: dict[str, Any], watch: Watch | None = None) -> Outcome:
+    """Call a function with copies of arguments, and say what came of it; with a watch, if it may not end."""
     given, out = copy.deepcopy(arguments), io.StringIO()
     result, error, missing = None, "", False
     try:
         with redirect_stdout(out):
-            watched = partial(within, seconds, function) if seconds else function
-            result = watched(*given.values())
+            result = watch(function, *given.values()) if watch else function(*given.values())
     except NotImplementedError as raised:
         missing = _raises_itself(raised)
         error = "" if missing else _where(raised, function)
-    except TooLongError:
-        error = f"It is still running after {seconds:g} seconds: is there a loop that does not end?"
+    except TooLongError as raised:
+        error = f"{raised}: is there a loop that does not end?"
     except (Exception, SystemExit) as raised:
         error = _where(raised, function)
     if not error:
@@ -74,58 +73,67 @@ def call(function: Callable[..., Any], arguments: dict[str, Any], seconds: float
     return Outcome(result, given, error, out.getvalue(), missing)
 
 
-def within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function, and raise TooLongError in it after some seconds.
+class Watch:
+    """Calls functions, and raises TooLongError in one that takes longer than some seconds.
 
     Another thread asks the interpreter to raise it in this one. That works wherever CPython does, in Jupyter,
     on Colab and on Windows, and costs nothing meanwhile; a trace function would make every line slower, and
-    turn debuggers and coverage off. What is inside of one call to C, it does not stop before it returns. An
-    import is let finish, and then there is as much time again: half a module would break what comes later.
+    turn debuggers and coverage off. To start the thread takes longer than most calls, so one serves them all.
+    What is inside of one call to C, it does not stop before it returns. An import is let finish, and then
+    there is as much time again: half a module would break what comes later.
     """
-    thread, lock = threading.get_ident(), threading.Lock()
-    here = ctypes.c_ulong(thread)
-    ready, done = threading.Event(), threading.Event()
-    ask = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
-    def watch() -> None:
-        ready.wait()
-        work, clock = _limits(seconds)
-        patience = seconds
-        while not done.wait(patience):
-            if _imports(thread):
-                work, clock = _limits(seconds)
-            late = time.process_time() >= work or time.monotonic() >= clock
-            with lock:
-                done.is_set() or not late or ask(here, ctypes.py_object(TooLongError))
-            patience = NUDGES
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._thread = seconds, threading.get_ident()
+        self._lock, self._over = threading.Lock(), threading.Event()
+        self._limits: tuple[float, float] | None = None
 
-    def settle() -> None:
-        with lock:
-            done.set()
+    def __enter__(self) -> Watch:
+        threading.Thread(target=self._look, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+
+    def __call__(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what a function returns, if it does so in time."""
+        try:
+            try:
+                self._limits = self._from_now()
+                return function(*arguments)
+            finally:
+                self._settle()
+        except TooLongError:
+            self._settle()  # which it may have interrupted
+            raise TooLongError(f"It is still running after {self._seconds:g} seconds") from None
+
+    def _from_now(self) -> tuple[float, float]:
+        """Return when the time is up: in seconds of work, and by the clock."""
+        return time.process_time() + self._seconds, time.monotonic() + ASLEEP * self._seconds
+
+    def _settle(self) -> None:
+        with self._lock:
+            self._limits = None
         for _ in range(10):  # here arrives what was asked for when the function had just returned
             pass
 
-    threading.Thread(target=watch, daemon=True).start()
-    try:
-        try:
-            ready.set()
-            return function(*arguments)
-        finally:
-            settle()
-    except TooLongError:
-        settle()  # which it may have interrupted
-        raise
-
-
-def _limits(seconds: float) -> tuple[float, float]:
-    """Return when the time is up: in seconds of work, and by the clock."""
-    return time.process_time() + seconds, time.monotonic() + ASLEEP * seconds
+    def _look(self) -> None:
+        thread, error = ctypes.c_ulong(self._thread), ctypes.py_object(TooLongError)
+        while not self._over.wait(LOOKS):
+            with self._lock:
+                work, clock = self._limits or (math.inf, math.inf)
+                if time.process_time() < work and time.monotonic() < clock:
+                    continue
+                if _imports(self._thread):
+                    self._limits = self._from_now()
+                else:
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, error)
 
 
 def _imports(thread: int) -> bool:
-    """Return whether the function that `within` has called in a thread is importing something."""
+    """Return whether the function that a watch has called in a thread is importing something."""
     frame = sys._current_frames().get(thread)
-    while frame and frame.f_code is not within.__code__:
+    while frame and frame.f_code is not Watch.__call__.__code__:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
         frame = frame.f_back

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dis
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from html import escape
@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from course_lib._calling import SECONDS, Outcome, call
+from course_lib._calling import SECONDS, Outcome, Watch, call
 
 N_RANDOM = 20  # instances that an answer is tried on beside the fixed ones
 FACTORS = {2.0: "2 * {0}", 0.5: "{0} / 2", -1.0: "-{0}", 0.0: "{0} = 0"}
@@ -157,10 +157,14 @@ class Exercise:
         if not callable(answer):
             given = f"It has to be the function itself, got {_kind(answer)}: check.{self.name}({self.name})"
             return Verdict(self.name, "not yet right", given)
-        tried: list[_Try] = []
         usual = (n_random, seed) == (N_RANDOM, 0)
-        for arguments, expected in self._usual if usual else self._solved(n_random, seed):
-            outcome = call(answer, arguments, self.seconds)
+        with Watch(self.seconds) as watch:
+            return self._judged(answer, self._usual if usual else self._solved(n_random, seed), watch)
+
+    def _judged(self, answer: Any, solved: Iterable[tuple[Arguments, Any]], watch: Watch) -> Verdict:
+        tried: list[_Try] = []
+        for arguments, expected in solved:
+            outcome = call(answer, arguments, watch)
             if outcome.missing:
                 return Verdict(self.name, "not attempted yet", "It raises NotImplementedError.")
             tried.append(self._compared(arguments, expected, outcome))
@@ -170,7 +174,7 @@ class Exercise:
         first = first or next((each for each in tried if not each.right), None)
         if first is None:
             return Verdict(self.name, "right", self.remark(answer))
-        says = first.problem or self._named(answer, tried)
+        says = first.problem or self._named(answer, tried, watch)
         if not first.problem and (n_right := sum(each.right for each in tried)):
             says += f" It is right on {n_right} of {len(tried)} instances; not on this one:"
         return Verdict(self.name, "not yet right", says, self._shown(first))
@@ -182,9 +186,11 @@ class Exercise:
         stubs = [compile("", "", "exec")] + ([self.given.__code__] if self.given else [])
         return code is not None and any(_operations(code) == _operations(stub) for stub in stubs)
 
-    def expected(self, arguments: Arguments, function: Callable[..., Any] | None = None) -> Any:
-        """Return what a function, else the right one, gives, as it is compared."""
-        outcome = call(function, arguments) if function else call(self.reference, arguments, None)
+    def expected(self, arguments: Arguments) -> Any:
+        """Return what is right, as it is compared."""
+        return self._viewed(call(self.reference, arguments))
+
+    def _viewed(self, outcome: Outcome) -> Any:
         if outcome.error:
             raise DifferentError(outcome.error)
         return self.view(outcome.result, **outcome.arguments)
@@ -219,7 +225,7 @@ class Exercise:
             return max(self.tolerance, 20 * min(rough, FLOAT32))
         return min(self.tolerance, FLOAT32 / 100)
 
-    def _named(self, answer: Callable[..., Any], tried: list[_Try]) -> str:
+    def _named(self, answer: Callable[..., Any], tried: list[_Try], watch: Watch) -> str:
         """Return what a wrong answer is instead."""
         rough = min((_roughness(each.got) for each in tried if not _whole(each.got)), default=0.0)
         tolerance = max(self.tolerance, min(20 * rough, 0.01))
@@ -228,9 +234,8 @@ class Exercise:
 
         def matches(function: Callable[..., Any]) -> bool:
             try:
-                return all(
-                    _same(each.got, self.expected(each.arguments, function), tolerance) for each in tried
-                )
+                given = ((each, self._viewed(call(function, each.arguments, watch))) for each in tried)
+                return all(_same(each.got, wrong, tolerance) for each, wrong in given)
             except Exception:
                 return False
 
@@ -262,7 +267,7 @@ class Exercise:
             for sentence, function in [*_multiplied(wrong), *self._substituted(wrong)]:
                 if matches(function):
                     return f"Two things at once. {name} {sentence}"
-        again = call(answer, tried[0].arguments, self.seconds)
+        again = call(answer, tried[0].arguments, watch)
         try:
             if not _same(self.view(again.result, **again.arguments), tried[0].got, tolerance):
                 return "It gives another result for the same arguments: what does it remember, or draw?"

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from course_lib import _calling, check
-from course_lib._calling import TooLongError, call, within
+from course_lib._calling import TooLongError, Watch, call
 from course_lib._checking import EXERCISES, Verdict
 from tests.right_answers import MORE_RIGHT, RIGHT
 from tools.build import exercises
@@ -697,17 +697,21 @@ def test_parts_without_names_are_told_what_is_missing(answer, message):
 
 def test_a_call_that_ends_when_its_time_does_leaves_nothing_behind(monkeypatch):
     """Of many, some are stopped, and no stop arrives afterwards."""
-    monkeypatch.setattr(_calling, "NUDGES", 0.005)
+    monkeypatch.setattr(_calling, "LOOKS", 0.005)
 
     def counts(n):
         return sum(number * 0.5 for number in range(n))
 
     stopped = 0
-    for n in range(1000, 1_000_000, 25_000):
-        try:
-            assert within(0.003, counts, n) == counts(n)
-        except TooLongError:
-            stopped += 1
+    with Watch(0.003) as watch:
+        for n in range(1000, 1_000_000, 25_000):
+            right = counts(n)
+            try:
+                given = watch(counts, n)
+            except TooLongError:
+                stopped += 1
+            else:
+                assert given == right
     assert 0 < stopped < 40
     time.sleep(0.2)
     counts(100_000)
@@ -724,7 +728,8 @@ def test_an_import_is_let_finish(tmp_path, monkeypatch):
 
         return slow_to_import.WHOLE
 
-    assert within(0.1, answer)
+    with Watch(0.1) as watch:
+        assert watch(answer)
 
 
 def test_an_answer_that_traces_its_gradient_is_right():
@@ -753,9 +758,34 @@ def test_who_waits_is_given_longer_than_who_computes():
 
     def sleep_for_ever():
         while True:
-            time.sleep(0.01)
+            time.sleep(0.05)
 
-    assert call(wait, {"seconds": 0.2}, seconds=0.05).result == 0.2
-    began = time.monotonic()
-    assert call(sleep_for_ever, {}, seconds=0.05).error.startswith("It is still running after 0.05 seconds")
-    assert time.monotonic() - began >= 0.5
+    def compute_for_ever():
+        while True:
+            pass
+
+    with Watch(0.05) as watch:
+        assert call(wait, {"seconds": 0.2}, watch).result == 0.2
+        began = time.monotonic()
+        slept = call(sleep_for_ever, {}, watch)
+        assert 0.5 <= time.monotonic() - began < 10
+        worked = time.process_time()
+        computed = call(compute_for_ever, {}, watch)
+        assert 0.05 <= time.process_time() - worked < 0.4
+    assert slept.error == computed.error
+    assert slept.error.startswith("It is still running after 0.05 seconds")
+
+
+def test_who_catches_the_stop_is_stopped_again():
+    def stubborn():
+        end = time.process_time() + 2
+        try:
+            while time.process_time() < end:
+                pass
+        except BaseException:
+            pass
+        while time.process_time() < end:
+            pass
+
+    with Watch(0.05) as watch:
+        assert call(stubborn, {}, watch).error.startswith("It is still running")
