@@ -6,7 +6,7 @@ import inspect
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
@@ -27,6 +27,7 @@ LARGEST_LR = 1e-3  # for what a step makes of the largest gradients to stay belo
 N_STEPS = 12  # RAdam divides from its sixth step on
 LONG_RUN = 30
 ORDER = torch.tensor([0, 3, 5, 6, 1, 2, 7, 4])
+BACK = ORDER.argsort()
 Shapes = tuple[tuple[int, ...], ...]
 BOTH: tuple[Shapes, ...] = (((8,), (2, 4)), ((2, 4),), ((8,),))  # a vector and a matrix, or what it takes
 
@@ -59,6 +60,7 @@ class Bench:
     shapes: Shapes
     dtype: torch.dtype
     sparse: bool = False
+    known: dict[Any, torch.Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def optimizer(self, start: torch.Tensor) -> tuple[list[nn.Parameter], Optimizer]:
         """Return parameters that hold `start`, and an optimizer of them."""
@@ -75,15 +77,24 @@ class Bench:
             )
         return parameters, optimizer
 
-    @torch.enable_grad()
     def run(
         self, scale: float, places: Sequence[torch.Tensor], quiet_end: bool = False, **settings: float
     ) -> torch.Tensor:
         """Return how far each step moves each parameter, shape (n_steps, n_parameters, 8).
 
         Before step t the weights are set to places[t]. The gradients have the size `scale`, or are zero in
-        the last step where there is a quiet end.
+        the last step where there is a quiet end. What has been run already is not run again.
         """
+        held = tuple(tuple(place.tolist()) for place in places)
+        key = scale, held, quiet_end, tuple(sorted(settings.items()))
+        if key not in self.known:
+            self.known[key] = self._run(scale, places, quiet_end, settings)
+        return self.known[key]
+
+    @torch.enable_grad()
+    def _run(
+        self, scale: float, places: Sequence[torch.Tensor], quiet_end: bool, settings: dict[str, float]
+    ) -> torch.Tensor:
         moves = []
         with same_random_numbers(), on_cpu():
             parameters, optimizer = self.optimizer(places[0])
@@ -102,19 +113,20 @@ class Bench:
         place: torch.Tensor,
         gradient: torch.Tensor,
     ) -> torch.Tensor:
+        weights, slopes = place[ORDER], gradient[ORDER]
         for parameter in parameters:
-            parameter.data.copy_(place[ORDER].reshape(parameter.shape))
+            parameter.data.copy_(weights.view_as(parameter))
 
         def closure() -> Any:  # a Tensor, where the annotations of torch's optimizers ask for a float
             for parameter in parameters:
-                slope = gradient[ORDER].reshape(parameter.shape)
+                slope = slopes.clone().view_as(parameter)
                 parameter.grad = slope.to_sparse() if self.sparse else slope
             return gradient.new_zeros(())
 
         closure()  # for an optimizer that does not call it
         with _arguments.within(f"make_optimizer: the step of {type(optimizer).__name__}"):
             take_step(optimizer, closure)
-        after = torch.stack([parameter.detach().reshape(-1)[ORDER.argsort()] for parameter in parameters])
+        after = torch.stack([parameter.detach().reshape(-1)[BACK] for parameter in parameters])
         if not after.isfinite().all():
             raise ValueError(
                 f"make_optimizer: a step of {type(optimizer).__name__} from weights of 1 and 2 gives {after}"
@@ -236,7 +248,7 @@ class Trial:
             set_in_groups(optimizer, self.given())
             with suppress(Exception):
                 take_step(optimizer, lambda: torch.zeros(()))
-        return 1.0 - float(parameters[self.part].detach().reshape(-1)[ORDER.argsort()][0])
+        return 1.0 - float(parameters[self.part].detach().reshape(-1)[BACK][0])
 
     def momentum(self, **settings: float) -> bool:
         """Return whether a decay that is over still moves weights that rest, without a gradient."""
