@@ -684,3 +684,24 @@ def test_probe_works_without_gradients_and_with_another_default_device():
 
     with torch.no_grad(), torch.device("meta"):
         assert probe(made(Reading)).kind == DECOUPLED
+
+
+def test_nothing_is_run_twice():
+    runs = []
+
+    class Recorded(torch.optim.AdamW):
+        def __init__(self, params, **settings):
+            super().__init__(params, **settings)
+            runs.append([])
+
+        def step(self, closure):
+            (group,) = self.param_groups
+            weights, slopes = zip(*[(p.tolist(), p.grad) for p in group["params"]], strict=True)
+            if None not in slopes:
+                slopes = [slope.tolist() for slope in slopes]
+                runs[-1].append(str((group["lr"], group["weight_decay"], weights, slopes)))
+            return super().step(closure)
+
+    probe(partial(Recorded, lr=0.1, weight_decay=0.2))
+    runs = [tuple(run) for run in runs if run]
+    assert len(runs) == len(set(runs)) > 10
