@@ -1,6 +1,7 @@
 """The checkers: each accepts what is right, in any style, and says of what is wrong what it is."""
 
 import re
+import threading
 import time
 from copy import copy
 from functools import partial
@@ -789,3 +790,18 @@ def test_who_catches_the_stop_is_stopped_again():
 
     with Watch(0.05) as watch:
         assert call(stubborn, {}, watch).error.startswith("It is still running")
+
+
+def test_a_check_starts_one_thread_which_ends_with_it(monkeypatch):
+    started = []
+
+    class Recorded(threading.Thread):
+        def start(self):
+            started.append(self)
+            super().start()
+
+    monkeypatch.setattr(threading, "Thread", Recorded)
+    assert not check.sgdw_step(lambda w, gradient, lr, weight_decay: w + 1)
+    (thread,) = started
+    thread.join(10)
+    assert not thread.is_alive()
