@@ -274,6 +274,20 @@ def test_filter_directions_have_the_norms_of_the_filters_and_leave_the_rest():
                 torch.testing.assert_close(rows.norm(dim=1), parameter.detach().flatten(1).norm(dim=1))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_filter_directions_do_not_depend_on_the_default_dtype(dtype):
+    model = nn.Linear(3, 2).to(dtype)
+    drawn = filter_directions(model)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = filter_directions(model)
+    finally:
+        torch.set_default_dtype(before)
+    assert before == torch.float32
+    assert all(map(torch.equal, drawn, again))
+
+
 def test_nothing_global_is_touched():
     state = torch.get_rng_state()
     filter_directions(LINE)

@@ -70,7 +70,8 @@ def test_a_report_has_a_line_for_like_parameters_and_fits_a_screen():
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(999, "999"), (2000, "2k"), (3_500_000, "3.5M"), (10**10, "10G")]
+    ("count", "text"),
+    [(999, "999"), (1000, "1k"), (2000, "2k"), (10**6, "1M"), (3_500_000, "3.5M"), (10**10, "10G")],
 )
 def test_numbers_are_counted_in_words_of_the_field(count, text):
     model = nn.Module()

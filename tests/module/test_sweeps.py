@@ -338,6 +338,11 @@ def other(lr, optimizer, seed):
     return {"loss": 1.0}
 
 
+class Called:
+    def __call__(self, lr, optimizer, seed):
+        return {"loss": 1.0}
+
+
 def test_a_file_of_another_sweep_or_of_something_else_is_refused(tmp_path):
     file = tmp_path / "a.db"
     sweep(fit, GRID, seeds=[0], file=file, n_jobs=1)
@@ -346,6 +351,8 @@ def test_a_file_of_another_sweep_or_of_something_else_is_refused(tmp_path):
         sweep(other, GRID, seeds=[0], file=file, n_jobs=1)
     with pytest.raises(ValueError, match=r"a\.db is of another sweep, of fit over .*optimizer.*, not of fit"):
         sweep(partial(fit, optimizer="SGD"), {"lr": [1.0]}, seeds=[0], file=file, n_jobs=1)
+    with pytest.raises(ValueError, match=r"a\.db is of another sweep, of fit over .*, not of Called over "):
+        sweep(Called(), GRID, seeds=[0], file=file, n_jobs=1)
     assert file.read_bytes() == before
     text = tmp_path / "notes.txt"
     text.write_text("a page of text, which is longer than the head of a database" * 20)
