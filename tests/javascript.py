@@ -1,6 +1,7 @@
 """The labs' JavaScript in V8, so that tests can call it beside the Python that it repeats."""
 
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from random import Random
@@ -203,6 +204,7 @@ MOVES = {
 
 # V8 has a time limit only where no event loop runs, and a browser runs one in the tests' own thread.
 WORKER = ThreadPoolExecutor(max_workers=1)
+OPEN = []
 
 
 class Script:
@@ -210,6 +212,7 @@ class Script:
 
     def __init__(self, name=None):
         self.name, self.context = name, WORKER.submit(MiniRacer).result()
+        OPEN.append(self.context)
         self._eval(source("rules") + source("kit") + HARNESS)
         if name:
             self._eval(source(name))
@@ -241,6 +244,18 @@ def source(name):
 
 
 script = cache(Script)
+
+
+def close_all():
+    """Close all scripts, in the thread that has opened them: when another does, the process breaks down."""
+    script.cache_clear()
+    while OPEN:
+        WORKER.submit(OPEN.pop().close).result()
+
+
+threading._register_atexit(close_all)  # atexit itself comes when that thread has ended
+
+
 close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12)
 
 

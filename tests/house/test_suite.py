@@ -247,12 +247,21 @@ def test_mutants_are_made_of_every_numerical_module_and_met_by_its_tests(root):
     }
 
 
+HARMLESS = {
+    "strict": "---\n+++\n-  zip(a, b, strict=True):\n+  zip(a, b, strict=False):",
+    "left out": "---\n+++\n-  zip(a, b, strict=True):\n+  zip(a, b, ):",
+    "listed": "---\n+++\n- one\n+ two, which shows nothing",
+}
+OTHER = "---\n+++\n- one\n+ two"
+
+
 class Found:
-    """What mutmut would tell of 1000 mutants of a module."""
+    """What mutmut would tell of 1000 mutants of a module, and of some more that are harmless."""
 
     def __init__(self, path):
         codes = ["survived"] * self.left + ["killed"] * (998 - self.left) + ["timeout", "segfault"]
-        self.exit_code_by_key = {f"mutant {number}": code for number, code in enumerate(codes)}
+        counted = {f"mutant {number}": code for number, code in enumerate(codes)}
+        self.exit_code_by_key = counted | dict.fromkeys(HARMLESS, "survived")
 
     def load(self):
         pass
@@ -263,7 +272,7 @@ def test_mutants_fail_below_the_score_that_is_promised(left, status, root, tmp_p
     assert "fewer than 98 % of the changes" in (root / "CONTRIBUTING.md").read_text().replace("\n", " ")
     names = {
         "mutmut.mutation.data": {"SourceFileMutationData": type("Told", (Found,), {"left": left})},
-        "mutmut.mutation.diff_apply": {"get_diff_for_mutant": lambda name, path: "---\n+++\n- one\n+ two"},
+        "mutmut.mutation.diff_apply": {"get_diff_for_mutant": lambda name, path: HARMLESS.get(name, OTHER)},
         "mutmut.stats": {
             "status_by_exit_code": {word: word for word in ("survived", "killed", "timeout", "segfault")}
         },
@@ -273,11 +282,14 @@ def test_mutants_fail_below_the_score_that_is_promised(left, status, root, tmp_p
         for part in accumulate(name.split("."), "{}.{}".format):
             monkeypatch.setitem(sys.modules, part, ModuleType(part))
         vars(sys.modules[name]).update(things)
+    monkeypatch.setattr("tools.verify.harmless.LIST", tmp_path / "harmless.txt")
+    (tmp_path / "harmless.txt").write_text("a module: two, which shows nothing\n  It is not used.\n")
     monkeypatch.setattr(sys, "argv", ["mutants", str(tmp_path / "survivors.txt")])
     with pytest.raises(SystemExit) as stop:
         runpy.run_module("tools.verify.mutants", run_name="__main__")
     assert int(stop.value.code) == status
     said = capsys.readouterr().out
     assert said == (tmp_path / "survivors.txt").read_text()
-    assert f"Noticed by the tests: {1000 - left} of 1000" in said
-    assert said.count("(survived)") == left
+    assert f"Noticed by the tests: {1000 - left} of 1000, " in said
+    assert said.count("; 3 more change nothing that can be seen\n") == 2
+    assert said.count("(survived)\n    - one\n    + two\n") == left

@@ -31,6 +31,15 @@ class OnlyMatrices(torch.optim.Optimizer):
             parameter.mul_(1 - share).sub_(group["lr"] * parameter.grad)
 
 
+def test_a_setting_that_is_a_list_may_stay_one():
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.2)
+    optimizer.param_groups[0]["betas"] = [0.8, 0.9]
+    for row in decay_report(model, optimizer).rows:
+        assert (row.problem, row.decay.rate) == ("", pytest.approx(0.02, 1e-9))
+    assert optimizer.param_groups[0]["betas"] == [0.8, 0.9]
+
+
 def test_vectors_and_matrices_are_looked_at_apart():
     model = nn.Linear(2, 1)
     weight, bias = decay_report(model, OnlyMatrices(model.parameters())).rows

@@ -596,6 +596,10 @@ def test_optimizers_by_hand_have_their_kind(name):
             by_hand(BY_HAND["a constant"][0]),
             "moves the weights 1, -1, 2, -2 by -0.0001, -0.0001, -0.0001, -0.00",
         ),
+        (
+            by_hand(BY_HAND["the size of the weight"][0]),
+            "moves the weights 1, -1, 2, -2 by -0.0001, -0.0001, -0.0002, -0.0002",
+        ),
         (by_hand(BY_HAND["times the square of lr"][0]), "half the lr leaves 0.25 of it."),
         (
             by_hand(BY_HAND["times the gradient"][0]),

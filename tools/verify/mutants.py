@@ -1,10 +1,11 @@
-"""What `make mutants` found: the score of each module, and every change that no test noticed.
+"""What `make mutants` found: the score of each module, and every change that tests did not notice, but could.
 
     python -m tools.verify.mutants FILE
 
-Writes it into a file, too, and exits with 1 when the tests noticed fewer than LEAST of all changes.
+Writes it into a file, too, and exits with 1 when the tests noticed fewer than LEAST of all such changes.
 """
 
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -14,26 +15,46 @@ from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.stats import status_by_exit_code
 from mutmut.utils.file_utils import walk_mutatable_files
 
+from tools.verify.harmless import harmless
+
 LEAST = 0.98
 NOTICED = {"killed", "timeout", "segfault"}
+HARMLESS = "harmless"
+STRICT = re.compile(r", (strict=\w+)?\)")
 
 
 def statuses(path):
     """Return the status of each mutant of a module."""
     data = SourceFileMutationData(path=path)
     data.load()
-    return {name: status_by_exit_code[code] for name, code in data.exit_code_by_key.items()}
+    found = {name: status_by_exit_code[code] for name, code in data.exit_code_by_key.items()}
+    return {
+        name: HARMLESS if status == "survived" and shows_nothing(name, path) else status
+        for name, status in found.items()
+    }
 
 
 def change(name, path):
-    """Return the lines that differ, without the context around them."""
+    """Return the lines that a mutant takes out, and those that it puts in."""
     lines = get_diff_for_mutant(name, path=path).splitlines()[2:]
-    return [f"    {line[0]} {line[1:].strip()}" for line in lines if line.startswith(("+", "-"))]
+    return [[line[1:].strip() for line in lines if line.startswith(sign)] for sign in "-+"]
+
+
+def shows_nothing(name, path):
+    """Return whether a change that no test has noticed is listed as harmless, or of a `strict` alone.
+
+    Where sides of a zip can differ in length, a test notices that; elsewhere, `strict` is for who reads.
+    """
+    before, after = change(name, path)
+    if [STRICT.sub(")", line) for line in before] == [STRICT.sub(")", line) for line in after]:
+        return True
+    return bool(after) and {f"{path}: {line}" for line in after} <= harmless(path)
 
 
 def score(counts):
-    noticed = sum(counts[status] for status in NOTICED)
-    return f"{noticed} of {counts.total()}, {100 * noticed / counts.total():.1f} %", noticed / counts.total()
+    noticed, total = sum(counts[status] for status in NOTICED), counts.total() - counts[HARMLESS]
+    more = f"; {counts[HARMLESS]} more change nothing that can be seen" if counts[HARMLESS] else ""
+    return f"{noticed} of {total}, {100 * noticed / total:.1f} %{more}", noticed / total
 
 
 def report(found):
@@ -46,8 +67,10 @@ def report(found):
     ]
     for path, mutants in found.items():
         for name, status in mutants.items():
-            if status not in NOTICED:
-                lines += ["", f"{name} ({status})", *change(name, path)]
+            if status not in NOTICED | {HARMLESS}:
+                before, after = change(name, path)
+                lines += ["", f"{name} ({status})", *(f"    - {line}" for line in before)]
+                lines += [f"    + {line}" for line in after]
     return lines, share
 
 

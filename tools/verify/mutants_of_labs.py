@@ -22,11 +22,11 @@ from py_mini_racer import JSEvalException
 from course_lib.labs import _lab
 from tests import javascript
 from tools import ROOT
+from tools.verify.harmless import harmless
 
 LEAST = 0.95
 SHARED = ("rules",)
 MEMORY = 10**9  # bytes that V8 may take
-HARMLESS = ROOT / "tools" / "verify" / "harmless_changes_of_labs.txt"
 SKIPPED = re.compile(r"//[^\n]*|/\*.*?\*/|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|=>", re.DOTALL)
 TOKEN = re.compile(
     r"===|!==|<=|>=|&&|\|\||\*\*|\?\?|[-+*/]=|(?<= )[-+*/<>](?= )|\bMath\.\w+|\b\d+(?:\.\d+)?\b"
@@ -52,12 +52,6 @@ def mutants(text):
             yield changed, changed.splitlines()[line].strip(), f"{old} in line {line + 1}"
 
 
-def harmless():
-    """Return the changes that are listed as such: what they make of a line, after the name of its file."""
-    lines = HARMLESS.read_text(encoding="utf-8").splitlines()
-    return {line for line in lines if line and not line.startswith(("#", " "))}
-
-
 class Mutants:
     """A plugin of pytest: it runs the tests of a script as it is, and then with one change after another."""
 
@@ -73,7 +67,7 @@ class Mutants:
         for i in sorted(Random(0).sample(range(len(changes)), min(self.count, len(changes)))):
             text, line, was = changes[i]
             self.path.write_text(text, encoding="utf-8")
-            javascript.script.cache_clear()
+            javascript.close_all()
             found = self.noticed if any(self.notices(*test) for test in tests) else self.unnoticed
             found.append((line, was))
         self.path.write_text(original, encoding="utf-8")
@@ -127,7 +121,7 @@ def asked(name, code):
 
 def report(name, plugin):
     """Print what became of the changes of a script; return the share that was noticed, 0 for a wrong list."""
-    known = {line for line in harmless() if line.startswith(f"{name}.js: ")}
+    known = harmless(f"{name}.js")
     survivors = [(line, was) for line, was in plugin.unnoticed if line not in known]
     wrong = known - plugin.possible | known & {line for line, _ in plugin.noticed}
     for line, was in survivors:

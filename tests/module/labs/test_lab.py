@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from functools import partial
 from html import unescape
 
@@ -156,3 +158,11 @@ def test_an_address_with_anything_else_is_not_read(make, text):
     read = "controlsOf(lab, data).map(({ read }) => read(text) === undefined)"
     found = script(make.__name__)(read, text=text, data=make().data)
     assert found == [True] * len(found)
+
+
+def test_a_process_that_has_used_v8_ends_well(root):
+    loop = "(() => { let a = 0; for (let i = 0; i < 1e7; i += 1) a += i % 7; return a; })()"
+    lines = f"script('clock')('{loop}'); close_all(); script('step')('{loop}'); print('done')"
+    command = [sys.executable, "-c", f"from tests.javascript import close_all, script; {lines}"]
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert (run.stdout, run.stderr, run.returncode) == ("done\n", "", 0)
