@@ -247,16 +247,12 @@ def test_mutants_are_made_of_every_numerical_module_and_met_by_its_tests(root):
     }
 
 
-HARMLESS = {
-    "strict": "---\n+++\n-  zip(a, b, strict=True):\n+  zip(a, b, strict=False):",
-    "left out": "---\n+++\n-  zip(a, b, strict=True):\n+  zip(a, b, ):",
-    "listed": "---\n+++\n- one\n+ two, which shows nothing",
-}
+HARMLESS = {"listed": "---\n+++\n- one\n+ two, which shows nothing"}
 OTHER = "---\n+++\n- one\n+ two"
 
 
 class Found:
-    """What mutmut would tell of 1000 mutants of a module, and of some more that are harmless."""
+    """What mutmut would tell of 1000 mutants of a module, and of one more that is harmless."""
 
     def __init__(self, path):
         codes = ["survived"] * self.left + ["killed"] * (998 - self.left) + ["timeout", "segfault"]
@@ -291,5 +287,5 @@ def test_mutants_fail_below_the_score_that_is_promised(left, status, root, tmp_p
     said = capsys.readouterr().out
     assert said == (tmp_path / "survivors.txt").read_text()
     assert f"Noticed by the tests: {1000 - left} of 1000, " in said
-    assert said.count("; 3 more change nothing that can be seen\n") == 2
+    assert said.count("; 1 more change nothing that can be seen\n") == 2
     assert said.count("(survived)\n    - one\n    + two\n") == left

@@ -19,18 +19,6 @@ from tests.planted import SGD, AdamW, Ignoring, W, found, grouped, row_of
 # Numbers, against those by hand.
 
 
-class OnlyMatrices(torch.optim.Optimizer):
-    def __init__(self, params, lr=0.1, weight_decay=0.2):
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        (group,) = self.param_groups
-        for parameter in group["params"]:
-            share = group["lr"] * group["weight_decay"] * (parameter.ndim > 1)
-            parameter.mul_(1 - share).sub_(group["lr"] * parameter.grad)
-
-
 def test_a_setting_that_is_a_list_may_stay_one():
     model = nn.Linear(2, 1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.2)
@@ -38,13 +26,6 @@ def test_a_setting_that_is_a_list_may_stay_one():
     for row in decay_report(model, optimizer).rows:
         assert (row.problem, row.decay.rate) == ("", pytest.approx(0.02, 1e-9))
     assert optimizer.param_groups[0]["betas"] == [0.8, 0.9]
-
-
-def test_vectors_and_matrices_are_looked_at_apart():
-    model = nn.Linear(2, 1)
-    weight, bias = decay_report(model, OnlyMatrices(model.parameters())).rows
-    assert (weight.decay.kind, bias.decay.kind) == ("decoupled times lr", "none")
-    assert weight.decay.rate == pytest.approx(0.02, 1e-9)
 
 
 def test_half_lives_are_those_by_hand():

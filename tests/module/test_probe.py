@@ -5,13 +5,14 @@ import math
 import random
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
 import torch_optimizer
 
-from course_lib._probe import shape_of
+from course_lib._probe import WEIGHTS, bench, shape_of
 from course_lib.optimizers import SGDW, ProximalSGD
 from course_lib.probe import coast, probe
 from course_lib.report import decay_report
@@ -638,6 +639,9 @@ def test_vectors_and_matrices_are_looked_at_apart():
     found = probe(by_hand(only_matrices))
     assert (found.kind, found.note) == (DECOUPLED, "on vectors: none")
     assert probe(made(torch.optim.Muon)).note == ""
+    model = torch.nn.Linear(2, 1)
+    weight, bias = decay_report(model, by_hand(only_matrices)(model.parameters())).rows
+    assert (weight.decay.kind, weight.decay.rate, bias.decay.kind) == (DECOUPLED, about(0.02), NONE)
 
 
 def test_an_optimizer_that_takes_only_float32_is_run_in_it():
@@ -709,3 +713,25 @@ def test_nothing_is_run_twice():
     probe(partial(Recorded, lr=0.1, weight_decay=0.2))
     runs = [tuple(run) for run in runs if run]
     assert len(runs) == len(set(runs)) > 10
+
+
+def test_what_differs_in_anything_is_run_anew():
+    found = bench(made(torch.optim.SGD))
+    runs = [
+        found.run(1.0, [WEIGHTS, WEIGHTS]),
+        found.run(2.0, [WEIGHTS, WEIGHTS]),
+        found.run(1.0, [WEIGHTS, 2 * WEIGHTS]),
+        found.run(1.0, [WEIGHTS, WEIGHTS], quiet_end=True),
+        found.run(1.0, [WEIGHTS, WEIGHTS], lr=0.5),
+    ]
+    assert not any(torch.equal(a, b) for a, b in combinations(runs, 2))
+
+
+def test_a_gradient_that_is_changed_in_place_is_so_for_its_parameter_alone():
+    def spends(p, g, lr, wd, state):
+        sgd(p, g, lr)
+        g.zero_()
+
+    vector, matrix = bench(by_hand(spends)).run(1.0, [WEIGHTS])[0]
+    assert vector.all()
+    assert_equal(vector, matrix)

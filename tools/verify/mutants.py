@@ -5,7 +5,6 @@
 Writes it into a file, too, and exits with 1 when the tests noticed fewer than LEAST of all such changes.
 """
 
-import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -20,7 +19,6 @@ from tools.verify.harmless import harmless
 LEAST = 0.98
 NOTICED = {"killed", "timeout", "segfault"}
 HARMLESS = "harmless"
-STRICT = re.compile(r", (strict=\w+)?\)")
 
 
 def statuses(path):
@@ -41,13 +39,8 @@ def change(name, path):
 
 
 def shows_nothing(name, path):
-    """Return whether a change that no test has noticed is listed as harmless, or of a `strict` alone.
-
-    Where sides of a zip can differ in length, a test notices that; elsewhere, `strict` is for who reads.
-    """
-    before, after = change(name, path)
-    if [STRICT.sub(")", line) for line in before] == [STRICT.sub(")", line) for line in after]:
-        return True
+    """Return whether a change that no test has noticed is listed as harmless."""
+    _, after = change(name, path)
     return bool(after) and {f"{path}: {line}" for line in after} <= harmless(path)
 
 
