@@ -87,7 +87,7 @@ _build/lowest-requirements.txt: requirements.txt pyproject.toml tools/build/lowe
 mutants: $(READY) $(MUTANTS)/ready ## change course_lib and the labs on purpose, and see whether a test notices
 	@rm -rf mutants
 	@$(MUTANTS)/bin/python -c "import site; from pathlib import Path; Path(site.getsitepackages()[0], 'book.pth').write_text(str(next(Path('$(VENV)').resolve().glob('lib/python*/site-packages'))))"
-	@$(ONE_THREAD) $(MUTANTS)/bin/mutmut run --max-children 2
+	@$(ONE_THREAD) $(MUTANTS)/bin/python -m tools.verify.mutate run --max-children 2
 	@$(MUTANTS)/bin/python -m tools.verify.mutants tools/verify/survivors.txt
 	@$(ONE_THREAD) $(BIN)/python -m tools.verify.mutants_of_labs
 

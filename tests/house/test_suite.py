@@ -10,13 +10,15 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from itertools import accumulate
-from types import ModuleType
+from itertools import accumulate, pairwise
+from time import process_time
+from types import ModuleType, SimpleNamespace
 
 import nbformat
 import pytest
 
 from tools.build import notebooks
+from tools.verify import mutants_of_labs
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -247,6 +249,14 @@ def test_mutants_are_made_of_every_numerical_module_and_met_by_its_tests(root):
     }
 
 
+def pretend(names, monkeypatch):
+    """Let modules be there, with things in them: mutmut is installed elsewhere."""
+    for name, things in names.items():
+        for part in accumulate(name.split("."), "{}.{}".format):
+            monkeypatch.setitem(sys.modules, part, sys.modules.get(part) or ModuleType(part))
+        vars(sys.modules[name]).update(things)
+
+
 HARMLESS = {"listed": "---\n+++\n- one\n+ two, which shows nothing"}
 OTHER = "---\n+++\n- one\n+ two"
 
@@ -274,10 +284,7 @@ def test_mutants_fail_below_the_score_that_is_promised(left, status, root, tmp_p
         },
         "mutmut.utils.file_utils": {"walk_mutatable_files": lambda: ["a module"]},
     }
-    for name, things in names.items():
-        for part in accumulate(name.split("."), "{}.{}".format):
-            monkeypatch.setitem(sys.modules, part, ModuleType(part))
-        vars(sys.modules[name]).update(things)
+    pretend(names, monkeypatch)
     monkeypatch.setattr("tools.verify.harmless.LIST", tmp_path / "harmless.txt")
     (tmp_path / "harmless.txt").write_text("a module: two, which shows nothing\n  It is not used.\n")
     monkeypatch.setattr(sys, "argv", ["mutants", str(tmp_path / "survivors.txt")])
@@ -289,3 +296,75 @@ def test_mutants_fail_below_the_score_that_is_promised(left, status, root, tmp_p
     assert f"Noticed by the tests: {1000 - left} of 1000, " in said
     assert said.count("; 1 more change nothing that can be seen\n") == 2
     assert said.count("(survived)\n    - one\n    + two\n") == left
+
+
+def test_what_stops_the_mutants_of_labs_before_their_first_change_is_said(tmp_path, monkeypatch):
+    def no_test(options, plugins):
+        print("test_clock.py is broken")
+        return pytest.ExitCode.INTERNAL_ERROR
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(mutants_of_labs._lab, "FOLDER", mutants_of_labs._lab.FOLDER)
+    monkeypatch.setattr(mutants_of_labs.javascript, "FOLDER", mutants_of_labs.javascript.FOLDER)
+    monkeypatch.setattr(mutants_of_labs.pytest, "main", no_test)
+    with pytest.raises(SystemExit, match=r"^test_clock\.py is broken\n$"):
+        mutants_of_labs.main("1", "clock")
+
+
+@pytest.mark.parametrize(
+    ("tests", "broken", "code", "run"),
+    [
+        ("abc", "", 0, "bac"),
+        ("", "", 0, "bac"),  # all of them
+        ("ca", "c", 1, "ac"),
+        ("abc", "b", 1, "b"),
+        ("c", "ab", 0, "c"),
+    ],
+)
+def test_mutants_meet_their_own_tests_the_shortest_first_until_one_fails(tests, broken, code, run, mutate):
+    durations = {"a": 2.0, "b": 1.0, "c": 300.0}
+    session, order = SimpleNamespace(testsfailed=0), []
+
+    def protocol(item, nextitem):
+        order.append((item.nodeid, nextitem and nextitem.nodeid))
+        session.testsfailed += item.nodeid in broken
+
+    hook = SimpleNamespace(pytest_runtest_protocol=protocol)
+    session.items = [SimpleNamespace(nodeid=name, config=SimpleNamespace(hook=hook)) for name in durations]
+    names = mutate(durations)
+    start = process_time()
+    assert names["Collected"](session).run_tests(mutant_name="one", tests=[*tests]) == code
+    assert "".join(name for name, _ in order) == run
+    in_turn = [*sorted(tests or durations, key=durations.get), None]
+    assert order == [*pairwise(in_turn)][: len(run)]
+    for name, (soft, _) in zip(run, names["limited"], strict=True):
+        least = 10 * durations[name] + 29
+        assert min(start + least, 1000) <= soft <= min(process_time() + least + 1, 1000)
+
+
+def test_a_change_is_not_tried_without_a_test_that_meets_it(mutate):
+    with pytest.raises(ValueError, match=r"not collected: \['lost'\]"):
+        mutate({"lost": 0.1})["Collected"](SimpleNamespace(items=[]))
+
+
+@pytest.fixture
+def mutate(monkeypatch):
+    """Return a function: the names of the runner of mutants, where mutmut knows how long tests take."""
+    limited = []
+
+    def names(durations):
+        one = type("One", (), {})
+        known = {
+            "mutmut.__main__": {"cli": None},
+            "mutmut.configuration": {"config": None},
+            "mutmut.runners.harness": {"PytestRunner": one},
+            "mutmut.state": {"state": lambda: SimpleNamespace(duration_by_test=durations)},
+            "mutmut.utils.file_utils": {"change_cwd": None},
+            "mutmut.workers": {"isolation": SimpleNamespace(ForkServerRunner=one)},
+        }
+        pretend(known, monkeypatch)
+        monkeypatch.setattr("resource.getrlimit", lambda kind: (1000, 1000))
+        monkeypatch.setattr("resource.setrlimit", lambda kind, limits: limited.append(limits))
+        return runpy.run_module("tools.verify.mutate") | {"limited": limited}
+
+    return names

@@ -145,8 +145,11 @@ def main(*words):
         plugin = Mutants(_lab.FOLDER / f"{name}.js", count)
         tests = ROOT / "tests" / "module" / "labs" / f"test_{'lab' if name in SHARED else name}.py"
         options = ["-q", "-s", "--tb=line", "-p", "no:nbval", "-p", "no:cacheprovider"]
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            pytest.main([*options, str(tests)], plugins=[plugin])
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = pytest.main([*options, str(tests)], plugins=[plugin])
+        if code > pytest.ExitCode.TESTS_FAILED:
+            sys.exit(said.getvalue())
         shares.append(report(name, plugin))
     return min(shares) < LEAST
 
