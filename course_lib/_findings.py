@@ -323,9 +323,8 @@ def embeddings(rows: Sequence[Row]) -> Iterator[Finding]:
         takes = f"a step takes {same[0].idle or 0:.3g} of it{left}"
         what = "embedding: unseen rows fade"
         why = f"A row that is not in the batch has a gradient of zero: {takes}."
-        fix = (
-            "decay_groups(model, weight_decay, decays=lambda n, p: False if p is embedding.weight else None)"
-        )
+        which = f"in {names}" if len(names := _names(same)) > 1 else f"== {names[0]!r}"
+        fix = f"decay_groups(model, weight_decay, decays=lambda name, _: False if name {which} else None)"
         if "tied to a layer" in same[0].marks:
             what = "tied embedding: rows without a gradient fade"
             why = (

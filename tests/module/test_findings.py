@@ -81,6 +81,15 @@ def test_what_to_write_keeps_the_decay_of_the_other_groups():
     assert fixes(model, *free) == {"decayed bias": "AdamW(decay_groups(model, 0.01), lr=0.01)"}
 
 
+@pytest.mark.parametrize("n_tables", [1, 2])
+def test_what_to_write_of_a_table_can_be_copied(n_tables):
+    model = nn.ModuleList([nn.Linear(2, 2, bias=False), *(nn.Embedding(3, 2) for _ in range(n_tables))])
+    line = fixes(model, {"params": model.parameters()})["embedding: unseen rows fade"]
+    decayed, free = eval(line, {"decay_groups": decay_groups, "model": model, "weight_decay": 0.1})
+    assert decayed == {"params": [model[0].weight], "weight_decay": 0.1}
+    assert free == {"params": [table.weight for table in model[1:]], "weight_decay": 0.0}
+
+
 @pytest.mark.no_cover
 @pytest.mark.parametrize("make", [AdamW, SGD, partial(SGD, momentum=0.9), partial(SGDW, lr=0.1)])
 @pytest.mark.parametrize("name", CLEAN)
