@@ -273,8 +273,20 @@ class Found:
         pass
 
 
-@pytest.mark.parametrize(("left", "status"), [(0, 0), (20, 0), (21, 1), (900, 1)])
-def test_mutants_fail_below_the_score_that_is_promised(left, status, root, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("left", "more", "status"),
+    [
+        (0, "", 0),
+        (20, "", 0),
+        (21, "", 1),
+        (900, "", 1),
+        (0, "a module: two\n  A test notices it.\n", 1),
+        (0, "another: three\n  It is none of these modules.\n", 0),
+    ],
+)
+def test_mutants_fail_below_the_score_that_is_promised_and_by_a_list_that_is_wrong(
+    left, more, status, root, tmp_path, monkeypatch, capsys
+):
     assert "fewer than 98 % of the changes" in (root / "CONTRIBUTING.md").read_text().replace("\n", " ")
     names = {
         "mutmut.mutation.data": {"SourceFileMutationData": type("Told", (Found,), {"left": left})},
@@ -286,7 +298,7 @@ def test_mutants_fail_below_the_score_that_is_promised(left, status, root, tmp_p
     }
     pretend(names, monkeypatch)
     monkeypatch.setattr("tools.verify.harmless.LIST", tmp_path / "harmless.txt")
-    (tmp_path / "harmless.txt").write_text("a module: two, which shows nothing\n  It is not used.\n")
+    (tmp_path / "harmless.txt").write_text("a module: two, which shows nothing\n  It is not used.\n" + more)
     monkeypatch.setattr(sys, "argv", ["mutants", str(tmp_path / "survivors.txt")])
     with pytest.raises(SystemExit) as stop:
         runpy.run_module("tools.verify.mutants", run_name="__main__")
@@ -295,6 +307,8 @@ def test_mutants_fail_below_the_score_that_is_promised(left, status, root, tmp_p
     assert said == (tmp_path / "survivors.txt").read_text()
     assert f"Noticed by the tests: {1000 - left} of 1000, " in said
     assert said.count("; 1 more change nothing that can be seen\n") == 2
+    wrong = "a module: two\n    is listed as harmless, but a test notices it, or it is no change\n"
+    assert (wrong in said) == more.startswith("a module")
     assert said.count("(survived)\n    - one\n    + two\n") == left
 
 
