@@ -212,6 +212,8 @@ def test_a_schedule_that_ends_in_0_takes_the_decay_with_it():
     scheduler = schedules.CosineAnnealingLR(optimizer, N - 1)
     assert found(model, optimizer, n_steps=N, scheduler=scheduler) == [finding]
     assert found(model, optimizer, n_steps=N // 2, scheduler=scheduler) == []
+    scheduler = schedules.StepLR(optimizer, N - 1, 0.001)  # a thousandth is not 0
+    assert found(model, optimizer, n_steps=N, scheduler=scheduler) == []
     optimizer = SGDW(model.parameters(), 0.01, weight_decay=0.1, decay_times_lr=False)
     scheduler = schedules.CosineAnnealingLR(optimizer, N - 1)
     assert finding not in found(model, optimizer, n_steps=N, scheduler=scheduler)
@@ -314,6 +316,21 @@ def test_a_decay_in_some_steps_is_taken_step_by_step():
     row = row_of(model, Third(model.parameters(), lr=0.1, weight_decay=0.1), n_steps=31)
     assert row.left == pytest.approx(0.99**10, 1e-9)
     assert row.time_constant == pytest.approx(300, 1e-6)
+
+
+def test_what_is_left_of_a_vector_is_what_its_own_steps_leave():
+    class Sparing(Ignoring):
+        @torch.no_grad()
+        def step(self, closure=None):
+            for p in self.param_groups[0]["params"]:
+                p.mul_(1 - self.param_groups[0]["lr"] ** 2 / p.ndim)
+
+    model = nn.Linear(2, 1)
+    optimizer = Sparing(model.parameters(), lr=0.1, weight_decay=0.1)
+    scheduler = schedules.StepLR(optimizer, 10, 0.5)
+    weight, bias = decay_report(model, optimizer, n_steps=20, scheduler=scheduler).rows
+    assert weight.left == pytest.approx(0.995**10 * 0.99875**10, 1e-9)
+    assert bias.left == pytest.approx(0.99**10 * 0.9975**10, 1e-9)
 
 
 def test_an_optimizer_that_fails_later_is_told():

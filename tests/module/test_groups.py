@@ -370,7 +370,7 @@ def test_groups_hold_what_the_reasons_say():
         (nn.utils.parametrizations.spectral_norm, {"weight.original": True}),
     ],
 )
-@pytest.mark.parametrize("path", [None, "decoder.0"])
+@pytest.mark.parametrize("path", [None, "Xception.0"])
 def test_a_parametrized_weight_is_judged_as_the_weight_that_it_makes(parametrize, expected, path):
     module = parametrize(nn.Linear(4, 4))
     module = module if path is None else at(path, module)

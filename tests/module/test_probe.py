@@ -451,7 +451,7 @@ def behind_a_large_step(p, g, lr, wd, state):
 
 def warm_up(p, g, lr, wd, state):
     state["t"] = state.get("t", 0) + 1
-    shrink(p, lr * wd * min(1, state["t"] / 4), g, lr)
+    shrink(p, lr * wd * min(1, 0.5 + state["t"] / 4), g, lr)
 
 
 def less_by_large_gradients(p, g, lr, wd, state):
@@ -466,6 +466,15 @@ def divided_by_what_was(p, g, lr, wd, state):
 
 def away_from_start(state, p):
     return p - state.setdefault("start", p.clone())
+
+
+def only_at_first(p, g, lr, wd, state):
+    state["t"] = state.get("t", 0) + 1
+    p.mul_(1 - lr * wd * g.norm().clamp(max=1) * (state["t"] < 5))
+
+
+def less_where_it_clips(p, g, lr, wd, state):
+    p.mul_(1 - lr * wd * (1.0 if g.abs().max() < 10 else 0.01))
 
 
 def after_a_wait(p, g, lr, wd, state):
@@ -520,7 +529,7 @@ BY_HAND = {
         None,
     ),
     "behind a large step": (behind_a_large_step, DECOUPLED, 0.02),
-    "in a warm-up": (warm_up, DECOUPLED, 0.005),
+    "in a warm-up": (warm_up, DECOUPLED, 0.015),
     "less by large gradients": (less_by_large_gradients, DECOUPLED, 0.02 * (1.1 + 0.1 / (1 + 5**0.5))),
     "only beside a gradient": (
         lambda p, g, lr, wd, s: shrink(p, lr * 0.2 * bool(g.any()), g, lr),
@@ -578,7 +587,7 @@ def test_optimizers_by_hand_have_their_kind(name):
         (by_hand(BY_HAND["in every third step"][0]), "; it acts in 4 of 12 steps, and this is the mean."),
         (by_hand(lambda p, g, lr, wd, s: shrink(p, lr * wd * p.norm(), g, lr)), " make it 4 times as large"),
         (by_hand(BY_HAND["towards a norm"][0]), "; small weights grow."),
-        (by_hand(BY_HAND["in a warm-up"][0]), "; in 12 steps that goes from 0.005 to 0.02."),
+        (by_hand(BY_HAND["in a warm-up"][0]), "; in 12 steps that goes from 0.015 to 0.02."),
         (by_hand(BY_HAND["less by large gradients"][0]), "; gradients 10,000 times as large leave 0.9"),
         (by_hand(BY_HAND["only beside a gradient"][0]), "; what it takes is built in."),
         (
@@ -606,6 +615,8 @@ def test_optimizers_by_hand_have_their_kind(name):
             by_hand(BY_HAND["times the gradient"][0]),
             "with gradients of 0.01, 1 and 100 it is 1.7e-06, 0.00017, ",
         ),
+        (by_hand(only_at_first), "is not a decay; a schedule of lr scales it; with gradients of 0.01, 1 and"),
+        (by_hand(less_where_it_clips), "10,000 times as large leave 0.01 of it."),
     ],
 )
 def test_a_decay_says_in_a_sentence_what_it_is(make, words):
@@ -632,12 +643,26 @@ def test_an_optimizer_that_waits_is_waited_for():
     assert (found.scheduled, found.long_run, found.note) == (True, about(0.02), "")
 
 
+def test_an_optimizer_that_needs_its_closure_gets_one_where_no_weight_has_a_gradient():
+    class Eager(Small):
+        @torch.no_grad()
+        def step(self, closure):
+            assert closure() == 0
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+
+    assert probe(Eager).note == "a weight that has no gradient is moved, too"
+
+
 def test_vectors_and_matrices_are_looked_at_apart():
     def only_matrices(p, g, lr, wd, state):
         shrink(p, lr * wd * (p.ndim > 1), g, lr)
 
     found = probe(by_hand(only_matrices))
     assert (found.kind, found.note) == (DECOUPLED, "on vectors: none")
+    found = probe(by_hand(lambda p, g, lr, wd, s: every_third(p, g, lr, wd * (p.ndim > 1), s)))
+    assert found.note == "it acts in 4 of 12 steps, and this is the mean; on vectors: none"
     assert probe(made(torch.optim.Muon)).note == ""
     model = torch.nn.Linear(2, 1)
     weight, bias = decay_report(model, by_hand(only_matrices)(model.parameters())).rows
