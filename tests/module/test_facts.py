@@ -14,9 +14,13 @@ from torch.optim import lr_scheduler as schedules
 from course_lib.groups import decay_groups
 from course_lib.optimizers import SGDW, ProximalSGD
 from course_lib.report import decay_report
-from tests.planted import SGD, AdamW, Ignoring, W, found, grouped, row_of
+from tests.planted import SGD, AdamW, Ignoring, W, found, grouped, planted, row_of
 
 # Numbers, against those by hand.
+
+
+def test_what_is_not_in_the_model_has_no_owner():
+    assert [row.owner for row in planted("an old head").rows] == ["Linear", "Linear", ""]
 
 
 def test_a_setting_that_is_a_list_may_stay_one():
@@ -271,6 +275,34 @@ def test_groups_of_one_kind_are_told_apart_by_their_numbers():
             assert [row.decay.rate for row in rows] == pytest.approx([0.02, 0.015, 0.01], 1e-9)
 
 
+class Cautious(Ignoring):
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.mul_(1 - group["lr"] * group["weight_decay"] * (p.grad * p > 0))
+
+
+@pytest.mark.parametrize("base", [SGDW, ProximalSGD, Cautious])
+def test_what_kind_of_decay_it_is_is_found_once_for_all_groups(base):
+    made = []
+
+    class Counted(base):
+        def __init__(self, params, **settings):
+            super().__init__(params, **settings)
+            made.append(self)
+
+    def made_for(n_groups):
+        model = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(n_groups))
+        groups = [{"params": [layer.weight], "lr": 0.1 / 2**i} for i, layer in enumerate(model)]
+        optimizer = Counted(groups, lr=0.1, weight_decay=0.2)
+        made.clear()
+        decay_report(model, optimizer)
+        return len(made)
+
+    assert made_for(3) < 2 * made_for(1)
+
+
 def test_a_decay_of_its_making_is_measured_in_every_group():
     class Made(Ignoring):
         @torch.no_grad()
@@ -284,6 +316,8 @@ def test_a_decay_of_its_making_is_measured_in_every_group():
     rows = decay_report(model, Made(groups, lr=0.1), n_steps=10).rows
     assert [row.decay.rate for row in rows] == pytest.approx([0.05, 0.025], 1e-9)
     assert [row.left for row in rows] == pytest.approx([0.95**10, 0.975**10], 1e-9)
+    note = "another weight_decay in param_groups changes nothing; what it takes is built in"
+    assert [row.decay.note for row in rows] == [f"{note}; a weight that has no gradient is moved, too"] * 2
 
 
 def test_an_optimizer_may_have_no_lr():

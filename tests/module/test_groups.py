@@ -142,10 +142,8 @@ def test_weights_of_torchs_layers_are_decayed_whatever_their_shape_and_their_bia
 )
 def test_what_a_normalization_owns_is_free_whatever_its_shape(module):
     reasons = decay_reasons(module)
-    assert all(not reason.decays for reason in reasons.values())
-    assert {name: reason.why for name, reason in reasons.items()} == {
-        name: BIAS if name == "bias" else NORM for name in reasons
-    }
+    bias, gain = Reason(False, BIAS, "argument"), Reason(False, NORM, "convention")
+    assert reasons == {name: bias if name == "bias" else gain for name in reasons}
 
 
 @pytest.mark.parametrize(
@@ -209,6 +207,7 @@ RAW = [
     ("A_logs", (16, 4), False, "rate of a recurrence"),
     ("time_decay", (4, 8), False, "rate of a recurrence"),
     ("logit_table", (4, 8), True, MATRIX),
+    ("Xlog", (4, 8), True, MATRIX),
     ("D", (4, 8), True, MATRIX),
     # shapes
     ("latent", (1, 1, 8), False, VECTOR),
@@ -264,7 +263,7 @@ def test_a_parameter_of_a_foreign_module_is_judged_by_its_name_then_by_its_shape
 def test_a_parameter_is_judged_by_the_modules_around_it(path, module, decays, why):
     name, reason = list(decay_reasons(at(path, module)).items())[-1]
     assert name.startswith(path)
-    assert (reason.decays, reason.why) == (decays, why)
+    assert reason == Reason(decays, why, "argument" if why == BIAS else "convention")
 
 
 def test_the_skip_of_a_state_space_model_is_free_and_another_matrix_of_that_name_is_not():
@@ -370,7 +369,7 @@ def test_groups_hold_what_the_reasons_say():
         (nn.utils.parametrizations.spectral_norm, {"weight.original": True}),
     ],
 )
-@pytest.mark.parametrize("path", [None, "Xception.0"])
+@pytest.mark.parametrize("path", [None, "Xcpb.0"])
 def test_a_parametrized_weight_is_judged_as_the_weight_that_it_makes(parametrize, expected, path):
     module = parametrize(nn.Linear(4, 4))
     module = module if path is None else at(path, module)

@@ -617,6 +617,10 @@ def test_optimizers_by_hand_have_their_kind(name):
         ),
         (by_hand(only_at_first), "is not a decay; a schedule of lr scales it; with gradients of 0.01, 1 and"),
         (by_hand(less_where_it_clips), "10,000 times as large leave 0.01 of it."),
+        (
+            by_hand(lambda p, g, lr, wd, s: shrink(p, lr * wd * bool(g.abs().max() < 0.1), g, lr)),
+            "gradient; a schedule of lr scales it; gradients 10,000 times as large leave 0 of it.",
+        ),
     ],
 )
 def test_a_decay_says_in_a_sentence_what_it_is(make, words):
