@@ -48,12 +48,20 @@ def test_half_lives_are_those_by_hand():
     assert (bias.left, bias.idle) == (1.0, 0.0)
 
 
+class ByNorm(Ignoring):
+    @torch.no_grad()
+    def step(self, closure=None):
+        for p in self.param_groups[0]["params"]:
+            p.mul_(1 - self.param_groups[0]["lr"] * self.param_groups[0]["weight_decay"] * p.grad.norm())
+
+
 @pytest.mark.parametrize(
     ("maker", "taken"),
     [
         (partial(SGDW, lr=0.1, weight_decay=0.5), 0.05),
         (partial(ProximalSGD, lr=0.2, weight_decay=0.5), 0.1),
         (partial(torch.optim.SGD, lr=0.1), 0.0),
+        (partial(ByNorm, lr=0.1, weight_decay=0.5), 0.1),
     ],
 )
 def test_what_a_sparse_step_takes_of_a_row_that_its_gradient_leaves_out(maker, taken):
@@ -256,6 +264,30 @@ def test_a_long_schedule_of_what_has_no_formula_is_left_open():
     scheduler = schedules.LinearLR(optimizer, 1.0, 0.5, 5)
     assert row_of(model, optimizer, n_steps=10_001, scheduler=scheduler).left is None
     assert row_of(model, optimizer, n_steps=10_001).left == pytest.approx(1.01**-10_001, 1e-6)
+
+
+def test_a_long_schedule_of_a_decay_that_is_small_has_its_formula():
+    model = nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=1e-4)
+    row = row_of(model, optimizer, n_steps=20_000, scheduler=schedules.StepLR(optimizer, 10_000, 0.5))
+    assert 1 - row.left == pytest.approx(1.5e-4, 1e-3)
+
+
+class Rising(schedules.LRScheduler):
+    """It raises weight_decay from step to step, and leaves lr."""
+
+    def get_lr(self):
+        for group in self.optimizer.param_groups:
+            group["weight_decay"] = 0.1 * (1 + self.last_epoch)
+        return self.base_lrs
+
+
+def test_a_schedule_of_weight_decay_is_taken_step_by_step():
+    model = nn.Linear(2, 1, bias=False)
+    optimizer = AdamW(model.parameters())
+    row = row_of(model, optimizer, n_steps=20, scheduler=Rising(optimizer))
+    assert row.left == pytest.approx(math.prod(1 - 0.001 * t for t in range(1, 21)), 1e-9)
+    assert row_of(model, optimizer, n_steps=10_001, scheduler=Rising(optimizer)).left is None
 
 
 def test_groups_of_one_kind_are_told_apart_by_their_numbers():
