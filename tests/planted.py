@@ -92,6 +92,12 @@ class Vit(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, 4))
 
 
+class Swin(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.relative_position_bias_table = nn.Parameter(torch.zeros(9, 4))
+
+
 class Flat(nn.Module):
     def __init__(self):
         super().__init__()
@@ -187,6 +193,16 @@ def flagged():
     return model
 
 
+class FlatParameter(nn.Parameter):
+    """As it was called in older versions of torch."""
+
+
+def flat_by_its_class():
+    model = linear()
+    model.weight = FlatParameter(torch.ones(4, 4))
+    return model
+
+
 def sharded_rows():
     model = linear()
     model.weight = nn.Parameter(torch.ones(16))  # as FSDP leaves it with use_orig_params
@@ -226,6 +242,10 @@ FAULTS = {
             ("note", "decayed position or token", ("pos_embed",)),
             ("note", "decayed position or token", ("cls_token",)),
         ],
+    ),
+    "biases of positions": (
+        lambda: ungrouped(Swin()),
+        [("note", "decayed position or token", ("relative_position_bias_table",))],
     ),
     "lost": (lost_bias, [("error", "in no optimizer", ("bias",))]),
     "two optimizers": (held_twice, [("error", "held twice", W)]),
@@ -273,6 +293,7 @@ FAULTS = {
         [("warning", "decayed gain", ("flat_param",)), ("warning", "flattened", ("flat_param",))],
     ),
     "flagged": (lambda: ungrouped(flagged()), [("warning", "flattened", W)]),
+    "of a flat class": (lambda: ungrouped(flat_by_its_class()), [("warning", "flattened", W)]),
     "a weight in one row": (lambda: ungrouped(sharded_rows()), [("warning", "flattened", W)]),
     "LoRA": (
         lambda: ungrouped(Lora()),

@@ -2,6 +2,7 @@
 
 import math
 import random
+import threading
 import time
 from functools import partial
 
@@ -11,7 +12,8 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler as schedules
 
-from course_lib.groups import decay_groups
+from course_lib import _facts
+from course_lib.groups import Reason, decay_groups
 from course_lib.optimizers import SGDW, ProximalSGD
 from course_lib.report import decay_report
 from tests.planted import SGD, AdamW, Ignoring, W, found, grouped, planted, row_of
@@ -52,6 +54,7 @@ class ByNorm(Ignoring):
     @torch.no_grad()
     def step(self, closure=None):
         for p in self.param_groups[0]["params"]:
+            assert not p.grad.is_sparse or p.grad.sparse_dim() == 1  # whole rows
             p.mul_(1 - self.param_groups[0]["lr"] * self.param_groups[0]["weight_decay"] * p.grad.norm())
 
 
@@ -224,8 +227,9 @@ def test_a_schedule_that_ends_in_0_takes_the_decay_with_it():
     scheduler = schedules.CosineAnnealingLR(optimizer, N - 1)
     assert found(model, optimizer, n_steps=N, scheduler=scheduler) == [finding]
     assert found(model, optimizer, n_steps=N // 2, scheduler=scheduler) == []
-    scheduler = schedules.StepLR(optimizer, N - 1, 0.001)  # a thousandth is not 0
-    assert found(model, optimizer, n_steps=N, scheduler=scheduler) == []
+    for factor, expected in ((0.0, [finding]), (0.001, [])):
+        scheduler = schedules.StepLR(optimizer, N - 1, factor)
+        assert found(model, optimizer, n_steps=N, scheduler=scheduler) == expected
     optimizer = SGDW(model.parameters(), 0.01, weight_decay=0.1, decay_times_lr=False)
     scheduler = schedules.CosineAnnealingLR(optimizer, N - 1)
     assert finding not in found(model, optimizer, n_steps=N, scheduler=scheduler)
@@ -253,7 +257,7 @@ def test_the_largest_lr_of_a_schedule_counts():
 def test_what_takes_no_share_has_no_half_life():
     model = nn.Linear(2, 1, bias=False)
     row = row_of(model, ProximalSGD(model.parameters(), lr=0.1, weight_decay=0.1), n_steps=10)
-    assert (row.decay.kind, row.half_life, row.left) == ("L1", None, None)
+    assert (row.decay.kind, row.half_life, row.left, row.peak) == ("L1", None, None, None)
     row = row_of(model, SGD(model.parameters(), weight_decay=0.0))
     assert (row.half_life, row.left, row.decays) == (None, None, False)
 
@@ -271,6 +275,25 @@ def test_a_long_schedule_of_a_decay_that_is_small_has_its_formula():
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=1e-4)
     row = row_of(model, optimizer, n_steps=20_000, scheduler=schedules.StepLR(optimizer, 10_000, 0.5))
     assert 1 - row.left == pytest.approx(1.5e-4, 1e-3)
+
+
+def test_a_long_schedule_does_not_matter_where_nothing_follows_it():
+    model = nn.Linear(2, 1, bias=False)
+    for decay, left in ((0.0, 1.0), (1e-5, (1 - 1e-5) ** 20_000)):
+        optimizer = SGDW(model.parameters(), 0.01, weight_decay=decay, decay_times_lr=decay == 0)
+        scheduler = schedules.StepLR(optimizer, 10_000, 0.5)
+        assert row_of(model, optimizer, n_steps=20_000, scheduler=scheduler).left == pytest.approx(left, 1e-9)
+
+
+def test_as_many_steps_are_taken_as_may_be_and_no_more(monkeypatch):
+    monkeypatch.setattr(_facts, "STEPS_TO_RUN", 9)
+    model = nn.Linear(2, 1)
+    groups = [{"params": [model.weight]}, {"params": [model.bias]}]
+    optimizer = ProximalSGD(groups, lr=0.1, weight_decay=0.1, norm=2)
+    scheduler = schedules.StepLR(optimizer, 2, 0.5)
+    row = row_of(model, optimizer, n_steps=4, scheduler=scheduler)
+    assert row.left == pytest.approx(1.01**-2 * 1.005**-2, 1e-9)
+    assert row_of(model, optimizer, n_steps=5, scheduler=scheduler).left is None
 
 
 class Rising(schedules.LRScheduler):
@@ -295,6 +318,7 @@ def test_groups_of_one_kind_are_told_apart_by_their_numbers():
     for make, kind in (
         (torch.optim.Adam, "coupled and divided by the size of the gradient"),
         (ProximalSGD, "L1"),
+        (Cautious, "cautious"),
         (partial(torch.optim.SGD, momentum=0.9), "coupled"),
     ):
         numbers = [{"lr": 0.1, "weight_decay": 0.2}, {"lr": 0.05}, {"weight_decay": 0.4}]
@@ -303,8 +327,47 @@ def test_groups_of_one_kind_are_told_apart_by_their_numbers():
         assert {row.decay.kind for row in rows} == {kind}
         assert [row.decay.lr for row in rows] == [0.1, 0.05, 0.025]
         assert [row.decay.weight_decay for row in rows] == [0.2, 0.3, 0.4]
-        if kind != "coupled and divided by the size of the gradient":
-            assert [row.decay.rate for row in rows] == pytest.approx([0.02, 0.015, 0.01], 1e-9)
+        if kind == "coupled and divided by the size of the gradient":
+            assert [row.decay.rate for row in rows] == [None] * 3
+        else:
+            rates = np.array([0.02, 0.015, 0.01])
+            assert [row.decay.rate for row in rows] == pytest.approx(rates, 1e-9)
+            gathered = 10 if kind == "coupled" else 1
+            assert [row.decay.long_run for row in rows] == pytest.approx(gathered * rates, 1e-9)
+
+
+def test_groups_are_told_apart_by_their_momentum_and_by_their_optimizer():
+    model = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(4))
+    (a, b, c, d) = ([layer.weight] for layer in model)
+    heavy = SGD([{"params": a, "momentum": 0.9}, {"params": b}])
+    ignoring = Ignoring([{"params": c}, {"params": d, "weight_decay": 0.2}], lr=0.1, weight_decay=0.01)
+    decays = [row.decay for row in decay_report(model, [heavy, ignoring]).rows]
+    assert [(decay.kind, decay.momentum) for decay in decays] == [
+        *(("coupled", True), ("coupled", False), ("none", None), ("none", None))
+    ]
+    assert [decay.rate for decay in decays] == pytest.approx([0.001, 0.001, 0.0, 0.0], 1e-9)
+
+
+class Needing(torch.optim.SGD):
+    def __init__(self, params, lr, weight_decay):
+        super().__init__(params, lr, weight_decay=weight_decay)
+
+
+def test_what_an_optimizer_asks_for_is_what_its_group_has():
+    model = nn.Linear(2, 1, bias=False)
+    row = row_of(model, Needing(model.parameters(), 0.1, 0.2))
+    assert (row.problem, row.decay.rate) == ("", pytest.approx(0.02, 1e-9))
+    row = row_of(model, torch.optim.AdamW(model.parameters(), 0.1, weight_decay=0.2, capturable=True))
+    assert (row.problem, row.decay.rate) == ("", pytest.approx(0.02, 1e-9))
+
+
+def test_a_problem_is_told_in_the_words_of_the_optimizer():
+    assert planted("unmakeable").rows[0].problem == "'list' object has no attribute 'parameters'"
+
+
+def test_what_the_author_marked_says_so():
+    (row,) = planted("an author's mark").rows
+    assert row.reason == Reason(False, "no_weight_decay() of Marked", "mark")
 
 
 class Cautious(Ignoring):
@@ -312,7 +375,7 @@ class Cautious(Ignoring):
     def step(self, closure=None):
         for group in self.param_groups:
             for p in group["params"]:
-                p.mul_(1 - group["lr"] * group["weight_decay"] * (p.grad * p > 0))
+                p.mul_(1 - group["lr"] * group["weight_decay"] * (p.grad * p > 0).double())
 
 
 @pytest.mark.parametrize("base", [SGDW, ProximalSGD, Cautious])
@@ -326,8 +389,9 @@ def test_what_kind_of_decay_it_is_is_found_once_for_all_groups(base):
 
     def made_for(n_groups):
         model = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(n_groups))
-        groups = [{"params": [layer.weight], "lr": 0.1 / 2**i} for i, layer in enumerate(model)]
-        optimizer = Counted(groups, lr=0.1, weight_decay=0.2)
+        numbers = [{"lr": 0.1 / 2**i, "weight_decay": 0.2 / 3**i} for i in range(n_groups)]
+        groups = [{"params": [layer.weight], **own} for layer, own in zip(model, numbers, strict=True)]
+        optimizer = Counted(groups)
         made.clear()
         decay_report(model, optimizer)
         return len(made)
@@ -354,8 +418,8 @@ def test_a_decay_of_its_making_is_measured_in_every_group():
 
 def test_an_optimizer_may_have_no_lr():
     class Keyless(torch.optim.Optimizer):
-        def __init__(self, params):
-            super().__init__(params, {"weight_decay": 0.1})
+        def __init__(self, params, lr=1.0):
+            super().__init__(params, {"weight_decay": 0.1 * lr})
 
         @torch.no_grad()
         def step(self, closure=None):
@@ -384,18 +448,19 @@ def test_a_decay_in_some_steps_is_taken_step_by_step():
     assert row.time_constant == pytest.approx(300, 1e-6)
 
 
-def test_what_is_left_of_a_vector_is_what_its_own_steps_leave():
+def test_a_decay_may_be_another_for_each_number_of_dimensions():
     class Sparing(Ignoring):
         @torch.no_grad()
         def step(self, closure=None):
             for p in self.param_groups[0]["params"]:
                 p.mul_(1 - self.param_groups[0]["lr"] ** 2 / p.ndim)
 
-    model = nn.Linear(2, 1)
+    model = nn.Conv2d(1, 1, 2)
     optimizer = Sparing(model.parameters(), lr=0.1, weight_decay=0.1)
     scheduler = schedules.StepLR(optimizer, 10, 0.5)
     weight, bias = decay_report(model, optimizer, n_steps=20, scheduler=scheduler).rows
-    assert weight.left == pytest.approx(0.995**10 * 0.99875**10, 1e-9)
+    assert (weight.decay.rate, bias.decay.rate) == pytest.approx((0.0025, 0.01), 1e-9)
+    assert weight.left == pytest.approx(0.9975**10 * 0.999375**10, 1e-9)
     assert bias.left == pytest.approx(0.99**10 * 0.9975**10, 1e-9)
 
 
@@ -488,6 +553,42 @@ def test_a_scheduler_that_fails_leaves_all_as_it_was():
     with pytest.raises(ValueError, match=r"^scheduler: LambdaLR: division by zero$"):
         decay_report(model, optimizer, n_steps=5, scheduler=scheduler)
     assert everything(model, optimizer, scheduler) == before
+    several = [schedules.StepLR(optimizer, 9), scheduler]
+    with pytest.raises(ValueError, match=r"^scheduler: StepLR, LambdaLR: division by zero$"):
+        decay_report(model, optimizer, n_steps=5, scheduler=several)
+
+
+class Zeroing(schedules.StepLR):
+    """It sets the parameters to zero whenever it is asked for lr."""
+
+    def get_lr(self):
+        for group in self.optimizer.param_groups:
+            for p in group["params"]:
+                p.data.zero_()
+        return super().get_lr()
+
+
+def test_a_scheduler_finds_no_parameter_that_it_could_change():
+    model = nn.Linear(2, 1)
+    optimizer = AdamW(model.parameters())
+    scheduler = Zeroing(optimizer, 9)
+    nn.init.ones_(model.weight)
+    optimizer.step = lambda closure=None: None  # which torch would warn of
+    decay_report(model, optimizer, n_steps=5, scheduler=scheduler)
+    assert model.weight.tolist() == [[1.0, 1.0]]
+
+
+def test_a_list_in_a_group_stays_what_it_is_and_what_cannot_be_copied_is_handed_on():
+    class Noting(Ignoring):
+        def step(self, closure=None):
+            super().step(closure)
+            self.param_groups[0]["seen"].append(1)
+
+    model = nn.Linear(2, 1)
+    optimizer = Noting(model.parameters(), lr=0.1, weight_decay=0.1)
+    optimizer.param_groups[0] |= {"seen": [], "lock": threading.Lock()}
+    assert {row.problem for row in decay_report(model, optimizer).rows} == {""}
+    assert optimizer.param_groups[0]["seen"] == []
 
 
 def test_an_lr_that_is_a_tensor_stays_what_it_is():

@@ -90,6 +90,21 @@ def test_what_to_write_of_a_table_can_be_copied(n_tables):
     assert free == {"params": [table.weight for table in model[1:]], "weight_decay": 0.0}
 
 
+def test_what_is_decayed_alike_is_found_together_whatever_its_group():
+    model = nn.ModuleList(nn.Linear(2, 1) for _ in range(3))
+    decays = zip(model, (0.1, 0.1, 0.3), strict=True)
+    groups = [{"params": layer.parameters(), "weight_decay": decay} for layer, decay in decays]
+    alike, other = (f for f in decay_report(model, AdamW(groups)).findings if f.what == "decayed bias")
+    assert (alike.parameters, other.parameters) == (("0.bias", "1.bias"), ("2.bias",))
+    assert alike.fix == "a group of their own, with weight_decay=0.0 and the lr of group 0, 1"
+
+
+def test_rounding_is_that_of_the_parameter_on_any_default_device():
+    model, optimizer = FAULTS["bfloat16"][0]()
+    with torch.device("meta"):
+        assert found(model, optimizer) == FAULTS["bfloat16"][1]
+
+
 @pytest.mark.no_cover
 @pytest.mark.parametrize("make", [AdamW, SGD, partial(SGD, momentum=0.9), partial(SGDW, lr=0.1)])
 @pytest.mark.parametrize("name", CLEAN)

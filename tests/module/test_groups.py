@@ -380,6 +380,25 @@ def test_a_parametrized_weight_is_judged_as_the_weight_that_it_makes(parametrize
     }
 
 
+class Times(nn.Module):
+    """A parametrization by a layer that is parametrized itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.utils.parametrizations.weight_norm(nn.Linear(1, 1, bias=False))
+
+    def forward(self, weight):
+        return self.layer.weight * weight
+
+
+def test_a_parametrized_weight_inside_a_parametrization_is_a_weight_too():
+    module = nn.Linear(4, 4, bias=False)
+    nn.utils.parametrize.register_parametrization(module, "weight", Times())
+    reasons = decay_reasons(module)
+    assert len(reasons) == 3
+    assert all(reason.decays for reason in reasons.values())
+
+
 def test_a_parametrized_gain_is_judged_as_a_gain_and_a_parametrized_bias_as_a_bias():
     module = nn.LayerNorm([2, 3])
     for name in ("weight", "bias"):
@@ -456,6 +475,16 @@ def test_what_was_flattened_is_judged_as_before_or_refused():
         decay_groups(module, 0.1)
     groups = decay_groups(module, 0.1, decays=lambda name, parameter: True if "conv1d" in name else None)
     assert groups[0]["params"][-1] is module["conv1d"].weight
+
+
+def test_what_was_flattened_is_told_by_its_name_in_the_module():
+    rows = owner("Conv1D", weight=(12,))
+    rows.table = flat(nn.Embedding(3, 4))
+    with pytest.raises(ValueError, match=r"^module was flattened, and 'weight' does not show its shape"):
+        decay_reasons(rows)
+    nn.utils.parametrize.register_parametrization(rows, "weight", nn.Identity())
+    with pytest.raises(ValueError, match=r"^module was flattened, and 'weight' does not show its shape"):
+        decay_reasons(rows)
 
 
 def test_an_embedding_shows_that_a_module_was_flattened():

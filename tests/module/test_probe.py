@@ -350,6 +350,8 @@ def test_every_optimizer_of_torch_optimizer_has_its_kind():
         (made(torch.optim.SGD), COUPLED, 0.02, 0.02, False, True),
         (made(torch.optim.SGD, momentum=0.9), COUPLED, 0.02, 0.2, True, True),
         (made(torch.optim.SGD, momentum=0.99), COUPLED, 0.02, 2.0, True, True),
+        (made(torch.optim.SGD, momentum=0.005), COUPLED, 0.02, 0.02 / 0.995, True, True),
+        (made(torch.optim.SGD, momentum=0.9, weight_decay=0.0), COUPLED, 0.0, 0.0, True, True),
         (made(torch.optim.SGD, momentum=0.9, dampening=0.5), COUPLED, 0.02, 0.1, True, True),
         (made(torch.optim.SGD, momentum=0.9, dampening=0.9), COUPLED, 0.02, 0.02, True, True),
         (made(torch.optim.SGD, momentum=0.9, nesterov=True), COUPLED, 0.038, 0.2, True, True),
@@ -477,6 +479,17 @@ def less_where_it_clips(p, g, lr, wd, state):
     p.mul_(1 - lr * wd * (1.0 if g.abs().max() < 10 else 0.01))
 
 
+def more_where_signs_agree(p, g, lr, wd, state):
+    shrink(p, lr * wd * ((g * p > 0).to(p) + 0.005), g, lr)
+
+
+def two_momenta(p, g, lr, wd, state):
+    g = g + wd * p
+    for factor in (0.5, 0.9):
+        state[factor] = factor * state.get(factor, 0) + g
+        p.sub_(lr / 2 * state[factor])
+
+
 def after_a_wait(p, g, lr, wd, state):
     state["step"] = state.get("step", 0) + 1
     if state["step"] > 5:
@@ -537,6 +550,11 @@ BY_HAND = {
         0.02,
     ),
     "not a number without a gradient": (divided_by_what_was, DECOUPLED, 0.02),
+    "of large weights alone": (
+        lambda p, g, lr, wd, s: p.sub_(lr * wd * p * (p.abs() > 0.5)),
+        DECOUPLED,
+        0.02,
+    ),
     "ignored": (lambda p, g, lr, wd, s: sgd(p, g, lr), NONE, 0.0),
     "with noise": (lambda p, g, lr, wd, s: shrink(p, lr * wd, g + torch.randn(g.shape), lr), DECOUPLED, 0.02),
 }
@@ -548,6 +566,7 @@ def test_optimizers_by_hand_have_their_kind(name):
     found = probe(by_hand(move))
     assert found.kind == kind, found
     assert found.rate == about(rate)
+    assert (found.momentum is None) == (kind in (NONE, NO_DECAY))
 
 
 @pytest.mark.parametrize(
@@ -581,11 +600,17 @@ def test_optimizers_by_hand_have_their_kind(name):
             by_hand(BY_HAND["towards the start"][0]),
             "by 0.02 of the way in a step at lr 0.1 and weight_decay 0.",
         ),
-        (by_hand(BY_HAND["towards the start"][0]), "; that is where they started."),
+        (
+            by_hand(BY_HAND["towards the start"][0]),
+            "0.2; a schedule of lr scales it; that is where they started.",
+        ),
         (by_hand(BY_HAND["towards one"][0]), "; that is 1."),
         (by_hand(BY_HAND["the norm, not squared"][0]), "; twice the weights leave it as it is."),
         (by_hand(BY_HAND["in every third step"][0]), "; it acts in 4 of 12 steps, and this is the mean."),
-        (by_hand(lambda p, g, lr, wd, s: shrink(p, lr * wd * p.norm(), g, lr)), " make it 4 times as large"),
+        (
+            by_hand(lambda p, g, lr, wd, s: shrink(p, lr * wd * p.norm() ** 0.5, g, lr)),
+            " make it 2.8 times as",
+        ),
         (by_hand(BY_HAND["towards a norm"][0]), "; small weights grow."),
         (by_hand(BY_HAND["in a warm-up"][0]), "; in 12 steps that goes from 0.015 to 0.02."),
         (by_hand(BY_HAND["less by large gradients"][0]), "; gradients 10,000 times as large leave 0.9"),
@@ -615,6 +640,27 @@ def test_optimizers_by_hand_have_their_kind(name):
             by_hand(BY_HAND["times the gradient"][0]),
             "with gradients of 0.01, 1 and 100 it is 1.7e-06, 0.00017, ",
         ),
+        (
+            by_hand(BY_HAND["a constant"][0], lr=1e-6),
+            "at lr 1e-06 it moves the weights 1, -1, 2, -2 by -1e-07, -1e-07, -1e-07, -1e-07.",
+        ),
+        (by_hand(more_where_signs_agree, lr=1e-6), "ByHand has a decay that is decoupled times lr: beside"),
+        (
+            by_hand(lambda p, g, lr, wd, s: shrink(p, lr * wd * (1 + 0.015 * (g.abs().max() < 10)), g, lr)),
+            "at lr 0.1 and weight_decay 0.2; a schedule of lr scales it.",
+        ),
+        (
+            by_hand(lambda p, g, lr, wd, s: shrink(p, lr * wd * (1 + 1.5 * (g.abs().max() > 10)), g, lr)),
+            "with gradients of 0.01, 1 and 100 it is 0.00015, 0.00015, 0.0003",
+        ),
+        (
+            by_hand(lambda p, g, lr, wd, s: sgd(p, g + wd / (1 + 0.1 * (g.abs().max() > 10)), lr)),
+            "large leave 0.91 of it; at lr 0.001 it moves the weights 1, -1, 2, -2 by -9.09e-05, -9.09e-05, ",
+        ),
+        (
+            by_hand(lambda p, g, lr, wd, s: sgd(p, g + wd * (p + 1 / (1 + g.norm())), lr)),
+            "; a schedule of lr scales it; gradients 10,000 times as large leave 1 of it.",
+        ),
         (by_hand(only_at_first), "is not a decay; a schedule of lr scales it; with gradients of 0.01, 1 and"),
         (by_hand(less_where_it_clips), "10,000 times as large leave 0.01 of it."),
         (
@@ -640,6 +686,24 @@ def test_what_is_read_only_once_is_said():
     found = probe(by_hand(lambda p, g, lr, wd, s: shrink(p, 0.1 * wd, g, 0.1), lr=None))
     assert found.note == "there is no lr in its groups that could be changed"
     assert "in a step at weight_decay 0.2;" in str(found)
+    found = probe(by_hand(lambda p, g, lr, wd, s: sgd(p, g + wd * p.sign(), 0.1), lr=None))
+    assert (found.kind, found.rate) == ("L1", about(0.02))
+
+
+def test_what_is_written_into_a_group_is_what_may_stand_there():
+    class Strict(torch.optim.SGD):
+        def step(self, closure=None):
+            assert all(0 <= group["momentum"] < 1 for group in self.param_groups)
+            super().step(closure)
+
+    assert probe(made(Strict)).kind == COUPLED
+    lr = torch.tensor(0.1, dtype=torch.float64)
+    found = probe(by_hand(lambda p, g, lr, wd, s: shrink(p, lr.item() * wd, g, lr.item()), lr=lr))
+    assert (found.kind, found.rate, lr.item()) == (DECOUPLED, about(0.02), 0.1)
+
+
+def test_two_momenta_have_their_mean_in_the_long_run():
+    assert probe(by_hand(two_momenta)).long_run == about(0.02 * (2 + 10) / 2)
 
 
 def test_an_optimizer_that_waits_is_waited_for():
@@ -685,7 +749,7 @@ def test_an_optimizer_that_takes_only_float32_is_run_in_it():
 
 def test_what_an_optimizer_raises_is_told_with_its_name():
     def fails(p, g, lr, wd, state):
-        raise RuntimeError("no luck")
+        raise RuntimeError("no luck" if g.layout == torch.strided else "not like this")
 
     with pytest.raises(ValueError, match=r"^make_optimizer: the step of ByHand: no luck$"):
         probe(by_hand(fails))
