@@ -475,8 +475,12 @@ def only_at_first(p, g, lr, wd, state):
     p.mul_(1 - lr * wd * g.norm().clamp(max=1) * (state["t"] < 5))
 
 
-def less_where_it_clips(p, g, lr, wd, state):
-    p.mul_(1 - lr * wd * (1.0 if g.abs().max() < 10 else 0.01))
+def half_of_it_where_it_clips(p, g, lr, wd, state):
+    p.mul_(1 - lr * (10 * wd) * (1.0 if g.abs().max() < 10 else 0.5))
+
+
+def twice_that_beside_large_steps(p, g, lr, wd, state):
+    p.mul_(1 - lr * (10 * wd) * (1.0 if g.abs().max() < 10 else 2.0))
 
 
 def more_where_signs_agree(p, g, lr, wd, state):
@@ -650,10 +654,6 @@ def test_optimizers_by_hand_have_their_kind(name):
             "at lr 0.1 and weight_decay 0.2; a schedule of lr scales it.",
         ),
         (
-            by_hand(lambda p, g, lr, wd, s: shrink(p, lr * wd * (1 + 1.5 * (g.abs().max() > 10)), g, lr)),
-            "with gradients of 0.01, 1 and 100 it is 0.00015, 0.00015, 0.0003",
-        ),
-        (
             by_hand(lambda p, g, lr, wd, s: sgd(p, g + wd / (1 + 0.1 * (g.abs().max() > 10)), lr)),
             "large leave 0.91 of it; at lr 0.001 it moves the weights 1, -1, 2, -2 by -9.09e-05, -9.09e-05, ",
         ),
@@ -662,7 +662,14 @@ def test_optimizers_by_hand_have_their_kind(name):
             "; a schedule of lr scales it; gradients 10,000 times as large leave 1 of it.",
         ),
         (by_hand(only_at_first), "is not a decay; a schedule of lr scales it; with gradients of 0.01, 1 and"),
-        (by_hand(less_where_it_clips), "10,000 times as large leave 0.01 of it."),
+        (
+            by_hand(half_of_it_where_it_clips, lr=2**-10),
+            "size of the gradient; a schedule of lr scales it; gradients 10,000 times as large leave 0.5 of it.",
+        ),
+        (
+            by_hand(twice_that_beside_large_steps, lr=2**-10),
+            "with gradients of 0.01, 1 and 100 it is 0.0015, 0.0015, 0.0029.",
+        ),
         (
             by_hand(lambda p, g, lr, wd, s: shrink(p, lr * wd * bool(g.abs().max() < 0.1), g, lr)),
             "gradient; a schedule of lr scales it; gradients 10,000 times as large leave 0 of it.",
