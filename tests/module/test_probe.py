@@ -664,7 +664,7 @@ def test_optimizers_by_hand_have_their_kind(name):
         (by_hand(only_at_first), "is not a decay; a schedule of lr scales it; with gradients of 0.01, 1 and"),
         (
             by_hand(half_of_it_where_it_clips, lr=2**-10),
-            "size of the gradient; a schedule of lr scales it; gradients 10,000 times as large leave 0.5 of it.",
+            "size of the gradient; a schedule of lr scales it; gradients 10,000 times as large leave 0.5",
         ),
         (
             by_hand(twice_that_beside_large_steps, lr=2**-10),
