@@ -29,6 +29,7 @@ FLAGS = {"foreach": None, "fused": None, "capturable": False, "differentiable": 
 MOMENTA = {"momentum", "betas"}
 CYCLED = {"weight_decay"} | MOMENTA
 NO_PULL = 0.0, 0.0
+OF_SETTINGS = ("built in", "goes from", "even with weight_decay 0")  # notes of one lr and weight_decay
 STEPS_TO_RUN = 10_000  # of all groups, where there is no formula
 
 
@@ -86,7 +87,8 @@ class Group:
     settings: dict[str, Any]
     lr: float | None
     lrs: NDArray[np.float64] | None  # of n_steps
-    cycled: list[dict[str, Any]]  # what else a schedule changes, in the first of them
+    cycled: list[dict[str, Any]]  # what else a schedule may change, in the first of them
+    changed: set[str]  # what of that it does change, in all of them
     n_steps: int | None
     verdicts: dict[Any, Decay]  # of all groups
     steps_to_run: int
@@ -157,22 +159,26 @@ class Group:
         if key not in self.verdicts:
             self.verdicts[key] = trial.decay()
         decay = self.verdicts[key]
-        if trial.own == {"lr": decay.lr, "weight_decay": decay.weight_decay}:
+        own = trial.own
+        if own == {"lr": decay.lr, "weight_decay": decay.weight_decay}:
             return decay
         rate = long_run = decay.rate
-        if decay.kind in (*SHARES, "L1", "cautious") and "built in" not in decay.note:
+        anew = decay.kind == "not a decay" or any(words in decay.note for words in OF_SETTINGS)
+        if not anew and decay.kind in (*SHARES, "L1", "cautious"):
             rate, long_run = trial.rates(decay.kind, decay.momentum)
+            anew = bool(trial.notes)
         elif rate:
+            anew = True
+        if anew:
+            trial.notes.clear()
             return trial.decay()
-        own = trial.own
         return replace(decay, rate=rate, long_run=long_run, lr=own["lr"], weight_decay=own["weight_decay"])
 
     def left(self, decay: Decay, ndim: int) -> float | None:
         """Return what share of a weight is left after all steps, if no gradient comes."""
         if self.n_steps is None or decay.kind not in SHARES or decay.rate is None or decay.long_run is None:
             return None
-        changed = {name for each in self.cycled for name in each if each[name] != self.settings.get(name)}
-        linear = self._is_linear(decay, ndim) and not changed & (
+        linear = self._is_linear(decay, ndim) and not self.changed & (
             CYCLED if decay.momentum else {"weight_decay"}
         )
         if self.n_steps <= self.steps_to_run and (decay.momentum or not linear):
@@ -230,8 +236,10 @@ def groups_of(
             settings |= {flag: value for flag, value in FLAGS.items() if flag in settings}
             settings |= {"lr": lr} if lr is not None else {}
             name = f"{number}.{index}" if len(optimizers) > 1 else str(index)
-            lrs, cycled = (path[0][:, index], [step[index] for step in path[1]]) if path else (None, [])
-            known = Group(name, optimizer, settings, lr, lrs, cycled, n_steps, verdicts, steps_to_run)
+            lrs, cycled, changed = path[index] if path else (None, [], set())
+            known = Group(
+                name, optimizer, settings, lr, lrs, cycled, changed, n_steps, verdicts, steps_to_run
+            )
             found.append((known, list(group["params"]), group.get("param_names")))
     return found
 
@@ -255,8 +263,8 @@ def base_lr(group: dict[str, Any]) -> float | None:
 
 def schedule(
     optimizer: Optimizer, schedulers: Sequence[LRScheduler], n_steps: int
-) -> tuple[NDArray[np.float64], list[list[dict[str, Any]]]]:
-    """Return the lr of every group in the next steps, and what else changes in the first, by copies."""
+) -> list[tuple[NDArray[np.float64], list[dict[str, Any]], set[str]]]:
+    """Return the lr of each group in the next steps, what else may change in the first, and what does."""
     stand = Optimizer.__new__(Optimizer)
     groups = [{name: _copied(value) for name, value in g.items()} for g in optimizer.param_groups]
     idle: Any = lambda closure=None: None  # noqa: E731
@@ -264,16 +272,21 @@ def schedule(
     own = {"param_groups": [{**group, "params": []} for group in groups], "step": idle, "_opt_called": True}
     stand.__dict__ |= copy.copy(optimizer.__dict__) | own
     names = ", ".join(type(scheduler).__name__ for scheduler in schedulers)
-    lrs, cycled = np.empty((n_steps, len(groups))), []
+    lrs = np.empty((len(groups), n_steps))
+    cycled: list[list[dict[str, Any]]] = [[] for _ in groups]
+    changed: list[set[str]] = [set() for _ in groups]
     with _arguments.within(f"scheduler: {names}"):
         following = [copy.deepcopy(scheduler, {id(optimizer): stand}) for scheduler in schedulers]
         for step in range(n_steps):
-            lrs[step] = [number_in(group, "lr") or 0.0 for group in stand.param_groups]
-            if step < STEPS_TO_RUN:
-                cycled.append([{n: g[n] for n in CYCLED if n in g} for g in stand.param_groups])
+            for i, group in enumerate(stand.param_groups):
+                lrs[i, step] = number_in(group, "lr") or 0.0
+                now = {name: group[name] for name in CYCLED if name in group}
+                changed[i] |= {name for name in now if now[name] != groups[i].get(name)}
+                if step < STEPS_TO_RUN:
+                    cycled[i].append(now)
             for scheduler in following:
                 scheduler.step()
-    return lrs, cycled
+    return list(zip(lrs, cycled, changed, strict=True))
 
 
 def rows_of(

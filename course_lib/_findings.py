@@ -76,8 +76,11 @@ def _freed(same: Sequence[Row], rows: Sequence[Row]) -> str:
     """Return what frees some rows: all groups anew, where they would keep their lr and weight_decay."""
     row, held = same[0], [each for each in rows if each.groups]
     rules = {(each.optimizer, each.lr) for each in held}
+    if row.decay is not None and "built in" in row.decay.note:
+        return f"another optimizer for it: no setting of {row.optimizer} changes what it takes"
     if len(rules) == len({each.weight_decay for each in held if each.in_decay}) == 1:
-        return f"{row.optimizer}(decay_groups(model, {row.weight_decay or 0:g}), lr={row.lr or 0:g})"
+        lr = "" if row.lr is None else f", lr={row.lr:g}"
+        return f"{row.optimizer}(decay_groups(model, {row.weight_decay or 0:g}){lr})"
     names = {name for each in same for name in each.groups}
     beside = [each.reason for each in held if names.intersection(each.groups)]
     group = f"group {', '.join(sorted(names))}"

@@ -286,15 +286,15 @@ class _Verdict(Trial):
     def _kind(self, pulls: dict[float, torch.Tensor]) -> Decay:
         """Say what pulls on weights that are held in place."""
         means = {scale: of_the_weight(pull) for scale, pull in pulls.items()}
-        size, rtol = float(means[1.0].abs().max()), 0.01
+        size, scale, rtol = float(means[1.0].abs().max()), 1.0, 0.01
         if not all(near(mean, means[1.0], size, 0.02) for mean in means.values()):
             late = {scale: mean[N_STEPS // 2 :] for scale, mean in means.items()}
             left = float(late[100.0].abs().sum() / late[0.01].abs().sum())
             if not 0.5 < left < 2:
                 return self._divided(late)
             self.notes.append(f"gradients 10,000 times as large leave {left:.2g} of it")
-            means[1.0], rtol = means[100.0], 0.1
-        total = means[1.0].sum(dim=0)
+            scale, rtol = 100.0, 0.1
+        total = means[scale].sum(dim=0)
         shape, number = shape_of(total, rtol)
         if shape == "towards a point":
             if not self.before:
@@ -310,10 +310,10 @@ class _Verdict(Trial):
             return self._no_decay("it makes weights grow")
         if shape == "by sign":
             return self._measured("L1")
-        tenth = of_the_weight(self.pull(1.0, [WEIGHTS / 10] * N_STEPS)).sum(dim=0)
+        tenth = of_the_weight(self.pull(scale, [WEIGHTS / 10] * N_STEPS)).sum(dim=0)
         if float((tenth * total).sum()) < 0:
             return self._no_decay("small weights grow")
-        doubled = of_the_weight(self.pull(1.0, [2 * WEIGHTS] * N_STEPS)).sum(dim=0)
+        doubled = of_the_weight(self.pull(scale, [2 * WEIGHTS] * N_STEPS)).sum(dim=0)
         grown = float(doubled.abs().sum() / total.abs().sum())
         if abs(grown - 1) < 0.05:
             return self._no_decay("twice the weights leave it as it is")

@@ -318,6 +318,18 @@ def test_a_schedule_of_weight_decay_is_taken_step_by_step(few_steps):
     assert row_of(model, optimizer, n_steps=10, scheduler=Rising(optimizer)).left is None
 
 
+def test_a_schedule_that_changes_weight_decay_late_has_no_formula(few_steps):
+    class Late(Rising):
+        def get_lr(self):
+            return super().get_lr() if self.last_epoch >= 12 else self.base_lrs
+
+    model = nn.Linear(2, 1, bias=False)
+    optimizer = AdamW(model.parameters())
+    row = row_of(model, optimizer, n_steps=12, scheduler=Late(optimizer))
+    assert row.left == pytest.approx((1 - 0.001) ** 12, 1e-9)
+    assert row_of(model, optimizer, n_steps=13, scheduler=Late(optimizer)).left is None
+
+
 def test_groups_of_one_kind_are_told_apart_by_their_numbers():
     model = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(3))
     for make, kind in (

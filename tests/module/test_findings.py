@@ -81,6 +81,26 @@ def test_what_to_write_keeps_the_decay_of_the_other_groups():
     assert fixes(model, *free) == {"decayed bias": "AdamW(decay_groups(model, 0.01), lr=0.01)"}
 
 
+def test_what_to_write_names_no_lr_where_there_is_none_and_no_setting_where_none_matters():
+    class Keyless(torch.optim.Optimizer):
+        def __init__(self, params, share=lambda group: group["weight_decay"], **settings):
+            super().__init__(params, {"share": share, **settings})
+
+        @torch.no_grad()
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.mul_(1 - group["share"](group))
+
+    model = nn.Linear(2, 1)
+    for settings, line in (
+        ({"weight_decay": 0.1}, "Keyless(decay_groups(model, 0.1))"),
+        ({"share": lambda _: 0.1}, "another optimizer for it: no setting of Keyless changes what it takes"),
+    ):
+        (found, *_) = decay_report(model, Keyless(model.parameters(), **settings)).findings
+        assert (found.what, found.fix) == ("decayed bias", line)
+
+
 @pytest.mark.parametrize("n_tables", [1, 2])
 def test_what_to_write_of_a_table_can_be_copied(n_tables):
     model = nn.ModuleList([nn.Linear(2, 2, bias=False), *(nn.Embedding(3, 2) for _ in range(n_tables))])

@@ -618,6 +618,10 @@ def test_optimizers_by_hand_have_their_kind(name):
         (by_hand(BY_HAND["towards a norm"][0]), "; small weights grow."),
         (by_hand(BY_HAND["in a warm-up"][0]), "; in 12 steps that goes from 0.015 to 0.02."),
         (by_hand(BY_HAND["less by large gradients"][0]), "; gradients 10,000 times as large leave 0.9"),
+        (
+            by_hand(lambda p, g, lr, wd, s: shrink(p, lr * wd * (1 + 0.8 / (1 + g.abs())), g, lr)),
+            "; a schedule of lr scales it; gradients 10,000 times as large leave 0.56 of it; in 12 steps that",
+        ),
         (by_hand(BY_HAND["only beside a gradient"][0]), "; what it takes is built in."),
         (
             by_hand(BY_HAND["not a number without a gradient"][0]),
@@ -678,6 +682,31 @@ def test_optimizers_by_hand_have_their_kind(name):
 )
 def test_a_decay_says_in_a_sentence_what_it_is(make, words):
     assert words in str(probe(make))
+
+
+@pytest.mark.parametrize("first", [{}, {"weight_decay": 0.0}])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        by_hand(warm_up).func,
+        by_hand(every_third).func,
+        by_hand(BY_HAND["only beside a gradient"][0]).func,
+        by_hand(BY_HAND["a constant"][0]).func,
+        by_hand(BY_HAND["cautious"][0]).func,
+        partial(torch.optim.ASGD, lambd=0.05),
+        torch.optim.SGD,
+        torch.optim.Adam,
+    ],
+)
+def test_what_a_report_says_of_a_group_is_measured_at_its_settings(kind, first):
+    model, own = (
+        torch.nn.ModuleList(torch.nn.Linear(2, 2, bias=False) for _ in range(2)),
+        {"lr": 0.05, "weight_decay": 0.3},
+    )
+    groups = [{"params": model[0].parameters(), **first}, {"params": model[1].parameters(), **own}]
+    _, row = decay_report(model, kind(groups, lr=0.1, weight_decay=0.2)).rows
+    (alone,) = decay_report(model[1], kind(model[1].parameters(), **own)).rows
+    assert row.decay == alone.decay
 
 
 def test_what_is_read_only_once_is_said():
