@@ -1139,6 +1139,10 @@ def test_no_penalty_is_no_penalty_everywhere():
         assert convert(nothing[source], source, target, **use) == nothing[target]
 
 
+def test_a_formula_names_what_stands_last_in_the_name_before_the_variant():
+    assert conventions.Knob("my library.Ridge.alpha (of rows)", "...").formula == "alpha"
+
+
 @pytest.mark.parametrize("quantity", QUANTITIES)
 def test_a_quantity_is_asked_for_and_matters_exactly_where_the_formula_has_it(quantity):
     for name, knob in KNOBS.items():

@@ -274,9 +274,19 @@ def test_noisy_sine_has_other_noise_at_the_same_places_and_leaves_the_global_gen
     assert not torch.equal(X, noisy_sine(7, seed=4)[0])
 
 
+def test_noisy_sine_has_seed_0_noise_0_3_and_float64_by_default():
+    explicit = noisy_sine(7, noise=0.3, seed=0, dtype=torch.float64)
+    assert all(map(torch.equal, noisy_sine(7), explicit))
+
+
 def test_noise_that_overflows_is_refused():
-    with pytest.raises(ValueError, match="noise"):
+    with pytest.raises(ValueError, match=r"^y, with this noise, must be finite, got NaN or infinity$"):
         noisy_sine(4, noise=1e39, dtype=torch.float32)
+
+
+def test_classes_without_a_margin_are_refused():
+    with pytest.raises(ValueError, match=r"^margin must be finite and > 0, got 0\.0$"):
+        separable(4, margin=0.0)
 
 
 def test_separable_points_of_a_seed_stay_what_they_were():

@@ -382,7 +382,8 @@ def test_max_margin_of_more_features_than_points_and_of_many():
 
 
 def test_max_margin_whose_search_takes_too_long_is_refused(monkeypatch):
-    def endless(*_, **__):
+    def endless(*_, maxiter):
+        assert maxiter == 60, "thirty a point"
         raise RuntimeError("Maximum number of iterations reached.")
 
     monkeypatch.setattr("scipy.optimize.nnls", endless)

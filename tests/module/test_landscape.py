@@ -165,6 +165,16 @@ def test_targets_of_another_dtype_become_that_of_the_features(loss_fn, targets):
     assert_near(descent(loss_fn=loss_fn, y=targets), descent(loss_fn=loss_fn, y=targets.double()))
 
 
+@pytest.mark.parametrize(
+    "loss_fn", [nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(delta=0.5), nn.SmoothL1Loss(beta=0.5)]
+)
+def test_a_mean_loss_of_a_line_is_computed_without_a_call(loss_fn, monkeypatch):
+    losses, paths = grid(loss_fn=loss_fn), descent(loss_fn=loss_fn)
+    monkeypatch.setattr(loss_fn, "forward", lambda *_: pytest.fail("called"))
+    assert torch.equal(grid(loss_fn=loss_fn), losses)
+    assert torch.equal(descent(loss_fn=loss_fn), paths)
+
+
 def test_no_more_predictions_are_held_than_said(monkeypatch):
     """Twenty a cell: two cells at a time."""
     monkeypatch.setattr(_linear, "CHUNK", 50)
@@ -178,10 +188,13 @@ def test_no_more_predictions_are_held_than_said(monkeypatch):
     assert len(sizes) == 24 / 2
 
 
-def test_a_grid_keeps_float32_and_takes_lists():
-    found = loss_grid(nn.Linear(1, 1), X.float(), Y.float(), XS.tolist(), YS.tolist())
+@pytest.mark.parametrize("loss_fn", [F.mse_loss, quantile])
+def test_a_grid_keeps_float32_and_takes_lists(loss_fn):
+    settings = {"loss_fn": loss_fn}
+    found = loss_grid(nn.Linear(1, 1), X.float(), Y.float(), XS.tolist(), YS.tolist(), **settings)
     assert found.dtype == torch.float32
-    torch.testing.assert_close(found.double(), loss_grid(LINE, X, Y, XS, YS), rtol=1e-5, atol=1e-5)
+    expected = loss_grid(LINE, X, Y, XS, YS, **settings)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def torch_path(model, inputs, targets, start, loss_fn, n_steps=60, **settings):
@@ -264,6 +277,7 @@ def test_filter_directions_have_the_norms_of_the_filters_and_leave_the_rest():
     assert not torch.equal(u, v)
     assert torch.equal(u, filter_directions(model, seed=4)[0])
     assert not torch.equal(u, filter_directions(model, seed=5)[0])
+    assert torch.equal(filter_directions(model)[0], filter_directions(model, seed=0)[0])
     sizes = [parameter.numel() for parameter in model.parameters()]
     for direction in (u, v):
         for part, parameter in zip(direction.split(sizes), model.parameters(), strict=True):
@@ -310,7 +324,11 @@ def descent(**changes):
         (grid, {"xs": [1.0]}, "xs must increase and have two values"),
         (grid, {"ys": [1.0, 1.0]}, "ys must increase"),
         (grid, {"ys": [2.0, 1.0]}, "ys must increase"),
-        (grid, {"loss_fn": lambda p, t: p - t}, "loss_fn must return a scalar"),
+        (
+            grid,
+            {"loss_fn": lambda p, t: p - t},
+            r"^loss_fn\(model\(X\), y\): loss_fn must return a scalar, as a real tensor$",
+        ),
         (grid, {"model": nn.Linear(3, 1), "X": WIDE}, "directions are needed.* has 4"),
         (grid, {"directions": torch.eye(3)[:2]}, "directions must have 2 entries"),
         (grid, {"origin": [1.0]}, "origin must have 2 entries"),
@@ -351,6 +369,7 @@ def descent(**changes):
         ),
         (descent, {"lr": 1e300}, "^lr lets a path grow .* unless model, X, y, start, loss_fn, momentum, "),
         (descent, {"lr": 1e300}, "loss_fn, momentum, dampening or weight_decay is at fault$"),
+        (descent, {"lr": 1e308, "n_steps": 1}, "^lr lets a path grow without bound"),
         (
             grid,
             {"xs": [0.0, 1.7e308], "loss_fn": lambda p, t: (p - t).mean()},

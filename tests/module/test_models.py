@@ -66,6 +66,12 @@ def test_forward_is_the_sigmoid_of_the_linear_layer_one_number_a_row(n_samples):
     torch.testing.assert_close(model(X).detach(), 1 / (1 + torch.exp(-z)), rtol=0, atol=1e-15)
 
 
+def test_forward_of_one_point_alone_is_one_number():
+    model, X = Perceptron(3, seed=2, dtype=torch.float64), POINTS @ torch.ones(2, 3, dtype=torch.float64)
+    for point, expected in zip(X, model(X), strict=True):
+        torch.testing.assert_close(model(point), expected, rtol=0, atol=1e-15)
+
+
 THETA = torch.tensor([0.8, 0.4, -2.2], dtype=torch.float64)
 POINTS = torch.tensor([[3.0, 2.0], [1.0, 1.0], [0.0, -1.0]], dtype=torch.float64)
 

@@ -119,6 +119,16 @@ def test_it_computes_in_the_dtype_of_the_data():
     torch.testing.assert_close(single.theta.double(), double.theta, rtol=1e-4, atol=1e-5)
 
 
+def test_networks_are_trained_by_adamw_in_full_batch_with_a_cosine_and_free_biases_unless_told():
+    how = {"lr": LR, "weight_decay": DECAY, "seeds": [3], "n_steps": 8}
+    explicit = {"hidden": (64,), "optimizer": "AdamW", "betas": (0.9, 0.999), "eps": 1e-8, "batch_size": 20}
+    explicit |= {"schedule": "cosine", "decay_bias": False, "record": [8]}
+    for own, told in (({}, explicit), ({"optimizer": "SGD"}, {"momentum": 0.0})):
+        default, same = (train_networks(X, Y, **{**how, **own, **more}) for more in ({}, told))
+        assert len(default) == len(same) == 1
+        assert torch.equal(default[0].theta, same[0].theta)
+
+
 def test_what_diverges_does_not_touch_the_others():
     how = {"weight_decay": 0.0, "optimizer": "SGD", "n_steps": 30}
     (networks,) = train_networks(X, Y, lr=[0.1, 1e30, 0.1], seeds=range(3), **how)
@@ -155,6 +165,13 @@ def test_bad_arguments_are_refused_by_name(argument, values):
 def test_a_refusal_says_how_small_a_number_may_be(argument, value, said):
     with pytest.raises(ValueError, match=f"^{said}$"):
         train_networks(**{**VALID["networks.train_networks"](), argument: value})
+
+
+def test_a_refusal_says_for_how_many_networks_each_argument_is():
+    settings = {"lr": [0.1] * 4, "weight_decay": [0.1] * 5, "seeds": range(6), "n_steps": 1}
+    numbers = "X for 3, y for 2, lr for 4, weight_decay for 5, seeds for 6"
+    with pytest.raises(ValueError, match=f"^all must be for one network or for as many, got {numbers}$"):
+        train_networks(X, Y[:2], **settings)
 
 
 def test_betas_are_two_numbers():

@@ -271,8 +271,9 @@ def test_optimum_of_float32_points_is_the_float64_answer_rounded(penalty):
 def test_what_newtons_steps_do_not_reach_is_refused(penalty, monkeypatch):
     X, y = noisy()
     monkeypatch.setattr(_solvers, "MAX_STEPS", 1)
-    with pytest.raises(ValueError, match="weight_decay is too small beside this data"):
+    with pytest.raises(ValueError, match="weight_decay is too small beside this data") as refused:
         logistic_optimum(100 * X, y, 1e-3, penalty=penalty)
+    assert str(refused.value.__cause__) == "float64 cannot tell the minimum"
 
 
 @pytest.mark.parametrize("penalty", ["l1", "l2"])
@@ -317,6 +318,15 @@ def test_a_least_squares_optimum_beyond_its_dtype_is_refused_by_name():
 def test_a_lambda_beyond_float64_is_refused(penalty):
     with pytest.raises(ValueError, match="weight_decay is too small beside this data for float64"):
         logistic_optimum(X2, Y2, 5e-324, penalty=penalty)
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_the_least_lambda_beside_columns_of_size_one_is_the_least_normal_number(penalty):
+    X, y, lam = [[1.0], [-1.0], [1.0], [-1.0]], [0, 0, 1, 1], 2.0**-1022
+    assert logistic_optimum(X, y, lam, penalty=penalty).theta.tolist() == [0.0, 0.0]
+    with pytest.raises(ValueError, match="weight_decay is too small beside this data") as refused:
+        logistic_optimum(X, y, np.nextafter(lam, 0.0), penalty=penalty)
+    assert str(refused.value.__cause__) == "the decay is subnormal, beside these columns"
 
 
 def test_objective_of_a_classifier_in_another_dtype():

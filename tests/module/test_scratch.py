@@ -343,6 +343,10 @@ def test_linear_descent_by_default_is_full_batch_sgd_on_the_mean_without_decay()
     explicit = {"batch_size": 30, "optimizer": "SGD", "weight_decay": 0.0, "decay_bias": False}
     explicit |= {"momentum": 0.0, "dampening": 0.0, "nesterov": False, "reduction": "mean"}
     np.testing.assert_array_equal(found, linear_descent(*PROBLEM, lr=0.1, n_epochs=5, **explicit))
+    weights_alone = linear_descent(*PROBLEM, lr=0.1, n_epochs=5, weight_decay=0.5, decay_bias=False)
+    np.testing.assert_array_equal(
+        linear_descent(*PROBLEM, lr=0.1, n_epochs=5, weight_decay=0.5), weights_alone
+    )
     adam = {"lr": 0.1, "n_epochs": 5, "optimizer": "Adam"}
     np.testing.assert_array_equal(
         linear_descent(*PROBLEM, **adam), linear_descent(*PROBLEM, **adam, betas=[0.9, 0.999], eps=1e-8)
