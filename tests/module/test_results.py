@@ -1,5 +1,6 @@
 """What makes another version of a function; the file is tested by sweeps."""
 
+import importlib
 import subprocess
 import sys
 from functools import partial
@@ -48,6 +49,7 @@ class Kind:
     def __call__(self, x, seed): return self.n
     def method(self, x, seed): return self.n + 1
 KIND = Kind(3)
+KIND.itself = KIND
 def inner(n):
     def fit(x, seed): return n
     return fit
@@ -80,3 +82,23 @@ def test_a_version_changes_with_what_the_function_names(old, new, names):
     for name in ("fit", "part", "closed", "KIND", "bound"):
         changed = version(BASE, name) != version(BASE.replace(old, new), name)
         assert changed == (name in names), name
+
+
+OF_A_FILE = """
+class Kind:
+    def method(self): return 1  # as a start
+def helper(x): return x + 2  # and more
+def fit(x, seed): return {"loss": helper(x) + Kind().method()}
+"""
+
+
+@pytest.mark.parametrize("old", ["nothing", "return 1", "as a start", "x + 2", "and more"])
+def test_what_stands_in_a_file_counts_by_its_source(old, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    versions = []
+    for name, text in {"first": OF_A_FILE, "second": OF_A_FILE.replace(old, "2 * 3")}.items():
+        module = f"{tmp_path.name}_{name}"
+        (tmp_path / f"{module}.py").write_text(text)
+        versions.append(version_of(importlib.import_module(module).fit))
+        sys.modules.pop(module)
+    assert (versions[0] == versions[1]) == (old == "nothing")

@@ -9,6 +9,7 @@ import resource
 import signal
 import sqlite3
 import sys
+import threading
 import time
 from contextlib import closing
 from functools import partial
@@ -315,6 +316,16 @@ def test_other_values_for_the_same_run_are_noticed_when_asked_for(tmp_path):
     assert len(notes.read_text().splitlines()) == 6 + 2 + 6
 
 
+def main_thread(x, seed):
+    return {"main": threading.current_thread() is threading.main_thread()}
+
+
+def test_runs_are_verified_where_they_were_done(tmp_path):
+    with joblib.parallel_config(backend="threading", n_jobs=2):
+        for verify in (0, 1):
+            sweep(main_thread, {"x": [1]}, seeds=[0], file=tmp_path / "a.db", n_jobs=1, verify=verify)
+
+
 def until_full(file, notes):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
@@ -510,6 +521,7 @@ def test_a_frame_has_a_row_a_run(monkeypatch):
         ({"lr": "0.1"}, TypeError, r"settings\['lr'\] must be a sequence"),
         ({"lr": []}, ValueError, r"settings\['lr'\] must not be empty"),
         ({"lr": [0.1, math.nan]}, ValueError, r"settings\['lr'\] must be finite"),
+        ([{"lr": 0.1}, {"lr": math.inf}], ValueError, r"settings\['lr'\] must be finite, got inf"),
         ({"lr": [(0.9, 0.95)]}, TypeError, r"settings\['lr'\] must be numbers, strings"),
         ({"lr": [1.0, 2.0, 1.0]}, ValueError, "settings must differ"),
         ({1: [0.1]}, ValueError, "settings must be named by strings"),
@@ -527,8 +539,6 @@ LOCK = None
 
 
 def test_a_function_that_no_other_process_can_have_is_refused():
-    import threading
-
     lock = threading.Lock()
 
     def holding(lr, seed):
