@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim import lr_scheduler as schedules
 
 from course_lib import probe, report
+from course_lib._findings import Finding
 from course_lib.report import decay_report
 from tests.planted import FAULTS, SGD, AdamW, W, grouped, planted
 
@@ -68,6 +69,36 @@ def test_a_report_has_a_line_for_like_parameters_and_fits_a_screen():
         in rest[0]
     )
     assert repr(report) == str(report)
+
+
+@pytest.mark.parametrize(
+    ("names", "listed"),
+    [("abc", "a, b, c"), ("abcd", "a, b, c and 1 more"), ("abcdef", "a, b, c and 3 more")],
+)
+def test_a_finding_is_told_in_lines_that_fit_and_break_at_spaces_alone(names, listed):
+    fits, short, long = f"{'a' * 50} {'b' * 46}", "c" * 50, f"{'d' * 30}-{'e' * 40}"
+    finding = Finding("note", "what", tuple(names), f"{fits} {short} {long}", "where", "fix")
+    told = str(report.Report(planted("a bias").rows, (finding,))).split("\n\n")[1].split("\n   ")
+    assert told == [f"1. note: what: {listed}", fits, short, long, 'Shown in "where". Write: fix']
+
+
+def test_a_name_is_shortened_only_where_the_table_would_be_too_wide():
+    def table(name):
+        model = nn.Module()
+        model.register_parameter(name, nn.Parameter(torch.ones(2, 2)))
+        return decay_report(model, SGD(model.parameters())).table()
+
+    room = 100 - len(str(table("w")).splitlines()[0]) + len("parameters")
+    assert table("w" * room).rows[0][0] == "w" * room
+    assert re.fullmatch("w+…w+", shortened := table("w" * (room + 1)).rows[0][0])
+    assert len(shortened) == room
+
+
+def test_what_is_frozen_has_no_half_life_and_nothing_is_left_of_it():
+    model = nn.Linear(2, 1, bias=False).requires_grad_(False)
+    table = decay_report(model, AdamW(model.parameters()), n_samples=7, batch_size=2, n_steps=5).table()
+    line = dict(zip(table.head, table.rows[0], strict=True))
+    assert [line[name] for name in ("decay", "half-life", "epochs", "left")] == ["frozen", "-", "-", "-"]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +180,7 @@ def test_what_makes_no_sense_is_refused(settings, error, match):
         decay_report(**{"model": model, "optimizer": AdamW(model.parameters())} | settings)
 
 
-def test_a_scheduler_has_to_belong_to_the_optimizer_and_to_end():
+def test_a_scheduler_has_to_belong_to_the_optimizer_and_to_end(monkeypatch):
     model = nn.Linear(2, 1)
     optimizer, other = AdamW(model.parameters()), AdamW(model.parameters())
     scheduler = schedules.StepLR(optimizer, 5)
@@ -159,6 +190,8 @@ def test_a_scheduler_has_to_belong_to_the_optimizer_and_to_end():
         decay_report(model, optimizer, scheduler=scheduler)
     with pytest.raises(ValueError, match=r"^n_steps must be at most 10,000,000 with a scheduler, got 1000"):
         decay_report(model, optimizer, n_steps=10_000_001, scheduler=scheduler)
+    monkeypatch.setattr(report, "MOST_STEPS", 5)
+    assert decay_report(model, optimizer, n_steps=5, scheduler=scheduler).rows[0].left < 1
     plateau = schedules.ReduceLROnPlateau(optimizer)
     with pytest.raises(TypeError, match=r"^scheduler: ReduceLROnPlateau: .*missing .*: 'metrics'$"):
         decay_report(model, optimizer, n_steps=5, scheduler=plateau)
@@ -257,6 +290,7 @@ def test_the_command_prints_the_report_and_tells_by_its_code(makers, capsys, mak
         ("no_such_module:clean", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("{}:nothing", "AttributeError: module '{}' has no attribute 'nothing'"),
         ("{}", "ValueError: must be package.module:function"),
+        ("{}:clean:now", "AttributeError: module '{}' has no attribute 'clean:now'"),
         ("{}:", "ValueError: must be package.module:function"),
         (":clean", "ValueError: must be package.module:function"),
         ("{}:failing", "RuntimeError: no data here"),
@@ -285,6 +319,7 @@ def test_the_command_says_what_it_takes(capsys):
         report._main(["--help"])
     assert left.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
+    assert " What decay reaches in a model: which parameters, by how much, by which rule, " in said
     assert (
         " package.module:function returns a model, its optimizer and, if wanted, a dict of settings" in said
     )

@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import os
 import random
+import re
 import resource
 import signal
 import sqlite3
@@ -92,6 +93,15 @@ def test_settings_may_be_a_list_such_as_random_draws():
         {"lr": 0.5, "optimizer": "Adam"},
     ]
     assert {type(row.settings["lr"]) for row in found.rows} == {float}
+
+
+def test_the_order_of_the_settings_makes_no_other_run(tmp_path):
+    names = "lr", "optimizer"
+    for order in (names, names[::-1]):
+        grid = {name: GRID[name] for name in order}
+        found = sweep(other, grid, seeds=[0], file=tmp_path / "a.db", n_jobs=-(2**31))
+        assert [set(row.settings) for row in found.rows] == 6 * [{*names}]
+    assert len(rows_of(tmp_path / "a.db")) == 6
 
 
 def test_nothing_is_computed_twice(tmp_path):
@@ -260,14 +270,14 @@ def kill_later(file, process):
 def failing(x, seed):
     if x == 1 and seed == 2:
         raise ZeroDivisionError("a bad setting")
-    return {"loss": math.nan if x == 2 else x + seed, "accuracy": 0.5 if x < 3 else -math.inf}
+    return {"loss": math.nan if x == 2 else x + seed, "accuracy": 0.5 if x < 2 else -math.inf}
 
 
 def test_what_raises_or_diverges_is_a_row_with_its_error(tmp_path):
     found = sweep(failing, {"x": [0, 1, 2, 3]}, seeds=range(3), file=tmp_path / "a.db", n_jobs=1)
     errors = [row.error for row in found.rows]
     raised = "ZeroDivisionError: a bad setting"
-    assert errors == [*[None] * 5, raised, *["loss is nan"] * 3, *["accuracy is -inf"] * 3]
+    assert errors == [*[None] * 5, raised, *["loss is nan, accuracy is -inf"] * 3, *["accuracy is -inf"] * 3]
     assert all((row.error is None) == bool(row.metrics) for row in found.rows)
     assert found.values("loss").tolist() == [[0, 1, 2], [1, 2, math.inf], *[[math.inf] * 3] * 2]
     again = sweep(failing, {"x": [0, 1, 2, 3]}, seeds=range(3), file=tmp_path / "a.db", n_jobs=1)
@@ -316,14 +326,16 @@ def test_other_values_for_the_same_run_are_noticed_when_asked_for(tmp_path):
     assert len(notes.read_text().splitlines()) == 6 + 2 + 6
 
 
-def main_thread(x, seed):
-    return {"main": threading.current_thread() is threading.main_thread()}
+def its_thread(x, seed):
+    return {"thread": threading.get_ident()}
 
 
-def test_runs_are_verified_where_they_were_done(tmp_path):
+def test_runs_are_done_and_verified_where_n_jobs_says(tmp_path):
     with joblib.parallel_config(backend="threading", n_jobs=2):
         for verify in (0, 1):
-            sweep(main_thread, {"x": [1]}, seeds=[0], file=tmp_path / "a.db", n_jobs=1, verify=verify)
+            how = {"file": tmp_path / "a.db", "n_jobs": 1, "verify": verify}
+            found = sweep(its_thread, {"x": [1]}, seeds=[0], **how)
+            assert found.rows[0].metrics == its_thread(1, 0)
 
 
 def until_full(file, notes):
@@ -411,13 +423,16 @@ def test_runs_that_are_done_together_are_rows_like_others(tmp_path):
             sweep(partial(returning, what=what), {"x": [0, 1]}, seeds=[0], n_jobs=1, together=2)
 
 
-def test_progress_is_shown_only_when_asked_for(capfd):
+def test_progress_is_shown_only_when_asked_for(capfd, tmp_path):
     sweep(other, GRID, seeds=[0], n_jobs=1)
     assert capfd.readouterr() == ("", "")
-    sweep(other, GRID, seeds=[0], n_jobs=1, progress=True)
+    how = {"seeds": [0], "file": tmp_path / "a.db", "n_jobs": 1}
+    sweep(other, {**GRID, "lr": [0.1]}, **how)
+    sweep(other, GRID, **how, progress=True)
     out, err = capfd.readouterr()
     assert out == ""
-    assert "6/6" in err
+    assert " 2/6 " in err
+    assert re.search(r" 6/6 \[.*[ \d](run/s|s/run)\]", err)
 
 
 # The table
@@ -443,6 +458,7 @@ def test_the_best_has_the_lowest_median_and_failures_count_as_infinite():
     assert str(summary).split("\n")[0].split() == ["lr", "median", "lowest", "highest", "failed"]
     assert str(summary).split("\n")[3].split() == ["3", "inf", "0", "inf", "2"]
     assert summary.rows[1] == ("2", "2", "1.235", "9", "0")
+    assert table_of([[3]], lr=[1]).summary("loss").rows == (("1", "3", "3", "3", "0"),)
 
 
 def test_floats_of_a_grid_are_shown_short_and_found_as_they_are_written():
@@ -471,7 +487,8 @@ def test_one_standard_error_is_that_of_the_best():
     ]  # means 2, 1.9, 2.85, 3.1; an error of 1
     found = table_of(losses, lam=[0.1, 1.0, 100.0, 10.0])
     assert found.one_standard_error("loss", "lam") == 100.0
-    assert table_of(losses[::3], lam=[1.0, 2.0]).one_standard_error("loss", "lam") == 1.0
+    for edge, largest in ([[1, 3], [3, 3.2]], 1.0), ([[1, 3], [3, 3]], 2.0), ([[1, 1], [2, 2]], 1.0):
+        assert table_of(edge, lam=[1.0, 2.0]).one_standard_error("loss", "lam") == largest
     with pytest.raises(ValueError, match=r"^seeds: a standard error needs two or more$"):
         table_of([[1.0], [2.0]], lam=[1, 2]).one_standard_error("loss", "lam")
 
@@ -480,13 +497,19 @@ def test_a_curve_and_a_chart_are_sorted_and_want_nothing_else_to_differ():
     found = table_of([[5, 6, 7], [1, 2, 9], [3, 3, 4], [0, 1, 5]], lr=[2, 1, 2, 1], lam=[0.1, 0.1, 0.0, 0.0])
     x, runs = found.where(lr=1).curve("loss", "lam")
     assert (x.tolist(), runs.tolist()) == ([0.0, 0.1], [[0, 1], [1, 2], [5, 9]])
+    assert found.where(lam=0.1).curve("loss", "lr")[0].dtype == float
     x, y, medians = found.chart("loss", "lr", "lam")
     assert (x.tolist(), y.tolist(), medians.tolist()) == ([1, 2], [0.0, 0.1], [[1, 3], [2, 6]])
+    three = r"got \[(\{'lr': \d, 'lam': [\d.]+\}(, )?){3}\]"
+    message = (
+        rf"^name: settings must differ in '\w+' alone, {three}: keep one value of each other by `where`$"
+    )
     for call in (lambda: found.curve("loss", "lr"), lambda: found.curve("loss", "nonsense")):
-        with pytest.raises(ValueError, match=r"name: settings must differ in '\w+' alone"):
+        with pytest.raises(ValueError, match=message):
             call()
-    with pytest.raises(ValueError, match="x, y: settings must be a grid of 'lr' and 'lam'"):
-        Sweep(found.rows[3:]).chart("loss", "lr", "lam")
+    rest = table_of([[1]] * 5, lr=[1, 1, 2, 2, 3], lam=[0.0, 0.1, 0.0, 0.1, 0.0])
+    with pytest.raises(ValueError, match=rf"^x, y: settings must be a grid of 'lr' and 'lam', {three}$"):
+        rest.chart("loss", "lr", "lam")
     with pytest.raises(ValueError, match="metric 'nonsense' is in no row"):
         found.values("nonsense")
     with pytest.raises(ValueError, match=r"settings: no row has \{'lr': 7\}"):
@@ -528,10 +551,11 @@ def test_a_frame_has_a_row_a_run(monkeypatch):
         ({"seed": [0.1]}, ValueError, "settings must be named by strings, and none of them 'seed'"),
         ([{"lr": 1.0}, {"x": 1.0}], ValueError, "settings must all have the same names"),
         ({"x": [0.1]}, TypeError, "fit must take x and seed by name"),
+        ({"x": [0.1], "y": [0.1]}, TypeError, "fit must take x, y and seed by name"),
     ],
 )
 def test_settings_that_are_no_grid_are_refused(settings, error, message):
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=f"^{message}"):
         sweep(partial(counted, notes="-"), settings, seeds=[0], n_jobs=1)
 
 
@@ -549,8 +573,11 @@ def test_a_function_that_no_other_process_can_have_is_refused():
 
 
 def test_functions_without_a_signature_or_a_source_are_taken():
-    found = sweep(dict, {"lr": [0.1, 0.2]}, seeds=[5], n_jobs=1)
-    assert [row.metrics for row in found.rows] == [{"lr": 0.1, "seed": 5.0}, {"lr": 0.2, "seed": 5.0}]
+    largest = sys.float_info.max
+    found = sweep(dict, {"lr": [0.1, largest]}, seeds=[5], n_jobs=1)
+    assert [row.metrics for row in found.rows] == [{"lr": 0.1, "seed": 5.0}, {"lr": largest, "seed": 5.0}]
+    with pytest.raises(TypeError, match=r"^fit must return a dict of metrics to numbers, got None$"):
+        sweep(partial(dict.update, {}), {"lr": [0.1]}, seeds=[5], n_jobs=1)
 
 
 @pytest.mark.parametrize(
@@ -558,6 +585,7 @@ def test_functions_without_a_signature_or_a_source_are_taken():
     [
         ("n_jobs", 0, ValueError),
         ("n_jobs", 1.5, TypeError),
+        ("n_jobs", -(2**31) - 1, ValueError),
         ("seeds", [], ValueError),
         ("seeds", [1, 1], ValueError),
         ("seeds", [-1], ValueError),
