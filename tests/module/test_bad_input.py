@@ -360,13 +360,13 @@ PARTICULAR = [
     *(
         case
         for settings, error, match in (
-            ({"optimizer": "sgd"}, ValueError, "optimizer must be"),
-            ({"momentum": -0.1}, ValueError, "momentum must be"),
-            ({"momentum": 0.9, "dampening": NAN}, ValueError, "dampening must be"),
-            ({"nesterov": True}, ValueError, "nesterov needs momentum"),
-            ({"betas": (0.9, 1.0)}, ValueError, "betas must be"),
-            ({"weight_decay": -0.1}, ValueError, "weight_decay must be"),
-            ({"reduction": "none"}, ValueError, "reduction must be"),
+            ({"optimizer": "sgd"}, ValueError, "^run: optimizer must be"),
+            ({"momentum": -0.1}, ValueError, "^run: momentum must be"),
+            ({"momentum": 0.9, "dampening": NAN}, ValueError, "^run: dampening must be"),
+            ({"nesterov": True}, ValueError, "^run: nesterov needs momentum"),
+            ({"betas": (0.9, 1.0)}, ValueError, "^run: betas must be"),
+            ({"weight_decay": -0.1}, ValueError, "^run: weight_decay must be"),
+            ({"reduction": "none"}, ValueError, "^run: reduction must be"),
             ({"batch_size": 0}, ValueError, "batch_size must be"),
             ({"batch_size": 2.0}, TypeError, "batch_size must be"),
             ({"dtype": torch.float16}, ValueError, "dtype of run must be"),

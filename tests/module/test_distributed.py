@@ -259,6 +259,8 @@ def test_a_process_takes_labels_and_refuses_to_broadcast_them(tmp_path):
         paths.append(dict(torch.load(tmp_path / "end.pt")))
     assert_near(paths[1], paths[0], atol=0)
     assert_near(paths[2], paths[0], atol=0)
+    torch.save((two_outputs(), X, torch.tensor([[1, -1]] * 6)), tmp_path / "start.pt")
+    distributed._process(0, 1, str(tmp_path), 0.7, 0.1, 3, F.multilabel_margin_loss)
     torch.save((nn.Linear(2, 1).double(), X, Y), tmp_path / "start.pt")
     with pytest.raises(ValueError, match=r"y must have the shape of the predictions, \(6, 1\), got \(6,\)"):
         distributed._process(0, 1, str(tmp_path), 0.7, 0.1, 3, F.poisson_nll_loss)

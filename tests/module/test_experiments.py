@@ -10,7 +10,7 @@ from torch import nn
 
 from course_lib.penalties import l1_penalty, l2_penalty
 from course_lib.report import decay_report
-from tests.planted import AdamW, found, grouped
+from tests.planted import SGD, AdamW, found, grouped
 
 
 class Invariant(nn.Module):
@@ -51,6 +51,31 @@ def test_each_channel_in_front_of_a_normalization_counts():
     )
     expected = [("note", "scale-invariant", ("0.weight",))]
     assert found(model, AdamW(model.parameters()), inputs=torch.randn(2, 1, 6, 6)) == expected
+
+
+def test_a_vector_in_front_of_a_normalization_is_none_of_them_and_what_follows_is_looked_at():
+    torch.manual_seed(0)
+    norm = nn.LayerNorm(4, elementwise_affine=False)
+    linears = [nn.Linear(4, 4, bias=False) for _ in range(2)]
+    model = nn.Sequential(nn.LayerNorm(4), norm, linears[0], norm, linears[1])
+    marks = [row.marks for row in decay_report(model, SGD(model.parameters()), inputs=torch.randn(8, 4)).rows]
+    assert marks == [(), (), ("scale-invariant",), ()]
+
+
+def test_each_weight_is_doubled_and_changed_otherwise_in_a_copy():
+    class Recording(nn.Linear):
+        def forward(self, x):
+            ratios.append(self.weight / given)
+            return super().forward(x)
+
+    ratios, model = [], Recording(3, 2, bias=False)
+    given = model.weight.detach().clone()
+    decay_report(model, SGD(model.parameters()), inputs=torch.ones(1, 3))
+    before, doubled, changed = ratios
+    assert (before == 1).all()
+    assert (doubled == 2).all()
+    assert 1 < changed.min() < changed.max() < 2
+    assert torch.equal(model.weight, given)
 
 
 @pytest.mark.parametrize(
@@ -176,12 +201,13 @@ def test_a_frozen_weight_has_no_penalty():
         assert decay_report(model, AdamW(model.parameters()), loss=loss).rows[0].l2 == 0
 
 
-def test_a_model_whose_gradients_are_off_has_one():
+@pytest.mark.parametrize(("context", "size"), [(torch.no_grad(), 0.02), (torch.device("meta"), 2e4)])
+def test_a_model_has_one_with_gradients_off_and_with_another_default_device(context, size):
     model = nn.Linear(4, 1)
-    loss = penalized(model, lambda out: out, PENALTIES["L2"][0], ["weight"])
-    with torch.no_grad():
+    loss = penalized(model, lambda out: out, lambda parameters: l2_penalty(parameters, size), ["weight"])
+    with context:
         report = decay_report(model, grouped(model), loss=loss)
-    assert report.rows[0].l2 == pytest.approx(0.02)
+    assert report.rows[0].l2 == pytest.approx(size)
 
 
 MODEL = nn.Linear(4, 1)

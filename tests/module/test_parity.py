@@ -163,6 +163,14 @@ def test_on_a_sum_sgd_takes_the_steps_of_the_mean_and_a_smaller_decay(optimizer,
     np.testing.assert_allclose(ends[2], ends[3], rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("optimizer", ["Adam", "AdamW"])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_first_step_of_adam_is_its_rate_whatever_the_reduction(optimizer, reduction, compared):
+    parity(Run(optimizer, reduction=reduction), n_steps=1)
+    *_, start = module._problem(3)
+    np.testing.assert_allclose(np.abs(compared[0][1] - start.numpy()), 0.01, rtol=1e-6)
+
+
 SGD, ADAM = rules.sgd, rules.adam
 
 

@@ -1,6 +1,7 @@
 """What makes another version of a function; the file is tested by sweeps."""
 
 import importlib
+import random
 import subprocess
 import sys
 from functools import partial
@@ -42,7 +43,7 @@ def version(text, name="fit", module="a_module"):
 
 
 BASE = """
-STEPS, DATA, WORDS = 100, np.arange(3), {"a": [torch.ones(2)]}
+STEPS, DATA, WORDS = 100, np.arange(3), {"a": [torch.ones(2)], 1: 2}
 def helper(x): return helper(x - 1) if x > 9 else x + 1
 class Kind:
     def __init__(self, n): self.n = n
@@ -56,7 +57,8 @@ def inner(n):
 closed = inner(4)
 def fit(x, seed):
     def deeper(): return helper(x) + STEPS
-    return deeper() + DATA.sum() + WORDS["a"][0] + KIND.n + np.sin(x)
+    def later(): return DATA.sum() + WORDS["a"][0]
+    return deeper() + later() + KIND.n + np.sin(x)
 part = partial(fit, x=5)
 bound = KIND.method
 UNUSED = 1
@@ -71,6 +73,8 @@ UNUSED = 1
         ("arange(3)", "arange(3.0)", {"fit", "part"}),
         ("ones(2)", "zeros(2)", {"fit", "part"}),
         ("Kind(3)", "Kind(2)", {"fit", "part", "KIND", "bound"}),
+        ("1: 2", "1: 3", {"fit", "part"}),
+        ("self.n + 1", "self.n + 2", {"bound"}),
         ("inner(4)", "inner(5)", {"closed"}),
         ("np.sin", "np.cos", {"fit", "part"}),
         ("x=5", "x=6", {"part"}),
@@ -84,11 +88,45 @@ def test_a_version_changes_with_what_the_function_names(old, new, names):
         assert changed == (name in names), name
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"a": 1, "b": 1}, {"b": 1, "a": 1}, True),
+        ({"a": 1}, {"b": 1}, False),
+        ([1], [1, 1], False),
+        (object(), object(), True),
+        (object(), random.Random(), False),
+    ],
+)
+def test_an_argument_that_is_held_counts_by_what_it_is(one, other, same):
+    assert (version_of(partial(function, x=one)) == version_of(partial(function, x=other))) == same
+
+
+def test_what_is_imported_counts_by_its_name():
+    def using(library, name="helper"):
+        names = {"__name__": "a_library"}
+        exec(library, names)
+        code = {"__name__": "a_module", "helper": names[name]}
+        exec("def fit(x, seed): return helper(x)", code)
+        return version_of(code["fit"])
+
+    library = "N = 1\ndef helper(x): return x + N\ndef another(x): return x + N\nclass Kind: pass"
+    assert using(library) == using(library.replace("N = 1", "N = 2")) == using(library.replace("+", "-"))
+    assert len({using(library, name) for name in ("helper", "another", "Kind")}) == 3
+
+
+def test_a_class_counts_by_its_name_where_there_is_no_source():
+    text = "class A: pass\nclass B: pass\nkind = A\ndef fit(x, seed): return kind"
+    assert version(text) == version(text) != version(text.replace("kind = A", "kind = B"))
+
+
 OF_A_FILE = """
 class Kind:
+    __slots__ = ()
     def method(self): return 1  # as a start
+KIND = Kind()
 def helper(x): return x + 2  # and more
-def fit(x, seed): return {"loss": helper(x) + Kind().method()}
+def fit(x, seed): return {"loss": helper(x) + KIND.method()}
 """
 
 
