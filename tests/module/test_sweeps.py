@@ -12,17 +12,18 @@ import sqlite3
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
+import threadpoolctl
 import torch
 from joblib._parallel_backends import AutoBatchingMixin
 
-from course_lib.sweeps import Row, Sweep, sweep
+from course_lib.sweeps import Row, Sweep, _pools, sweep
 
 GRID = {"lr": [0.1, 0.3, 1.0], "optimizer": ["SGD", "Adam"]}
 SEEDS = range(4)
@@ -85,6 +86,24 @@ def test_a_run_has_one_thread_and_the_caller_as_many_as_before():
     assert found.rows[0].metrics == {"threads": 1}
 
 
+def test_threads_of_what_was_loaded_meanwhile_are_limited_too(monkeypatch):
+    class Controller:
+        def __init__(self):
+            found.append("loaded_meanwhile" in sys.modules)
+
+        def limit(self, limits):
+            return nullcontext()
+
+    found = []
+    monkeypatch.setattr(threadpoolctl, "ThreadpoolController", Controller)
+    with monkeypatch.context() as loaded:
+        for _ in range(2):
+            sweep(threads, {"x": [1]}, seeds=[0, 1], n_jobs=1)
+            loaded.setitem(sys.modules, "loaded_meanwhile", None)
+    _pools.cache_clear()
+    assert found[-1]
+
+
 def test_settings_may_be_a_list_such_as_random_draws():
     draws = [{"lr": np.float64(0.25), "optimizer": "SGD"}, {"optimizer": "Adam", "lr": torch.tensor(0.5)}]
     found = sweep(fit, draws, seeds=[3], n_jobs=1)
@@ -116,12 +135,13 @@ def test_nothing_is_computed_twice(tmp_path):
 
 
 def patient(lr, seed, *, file, notes):
-    """One of many short runs waits until those before it are kept."""
+    """Some of many short runs wait until all before them are kept, of which one may be under way."""
     with open(notes, "a") as opened:
         opened.write(".")
-    if os.path.getsize(notes) >= 75:
+        number = opened.tell()
+    if 75 <= number < 80:
         end = time.monotonic() + 10
-        while len(rows_of(file)) < 75 - 4:
+        while len(rows_of(file)) < number - 1:
             assert time.monotonic() < end, "runs that are done are not kept yet"
             time.sleep(0.01)
     return {"loss": lr * seed}
