@@ -190,6 +190,8 @@ def test_a_scheduler_has_to_belong_to_the_optimizer_and_to_end(monkeypatch):
         decay_report(model, optimizer, scheduler=scheduler)
     with pytest.raises(ValueError, match=r"^n_steps must be at most 10,000,000 with a scheduler, got 1000"):
         decay_report(model, optimizer, n_steps=10_000_001, scheduler=scheduler)
+    with pytest.raises(TypeError, match=r"^n_steps must be an integer, got 2\.5$"):
+        decay_report(model, optimizer, n_steps=2.5, scheduler=scheduler)
     monkeypatch.setattr(report, "MOST_STEPS", 5)
     assert decay_report(model, optimizer, n_steps=5, scheduler=scheduler).rows[0].left < 1
     plateau = schedules.ReduceLROnPlateau(optimizer)
