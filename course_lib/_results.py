@@ -24,6 +24,7 @@ TABLES = """
     CREATE TABLE rows (version TEXT, settings TEXT, seed INTEGER, metrics TEXT, seconds REAL, error TEXT,
         PRIMARY KEY (version, settings, seed));
 """
+UNSHARED = 2  # a version of marshal that does not note what else holds a constant
 Task = tuple[dict[str, Any], int]
 Outcome = tuple[dict[str, float], float, str | None]  # metrics, seconds, error
 
@@ -191,7 +192,7 @@ def _source(thing: FunctionType | type) -> str:
         return inspect.getsource(thing)
     except (OSError, TypeError):  # what was typed or made has none
         code = getattr(thing, "__code__", None)
-        return repr(thing) if code is None else marshal.dumps(code.replace(co_filename="")).hex()
+        return repr(thing) if code is None else marshal.dumps(code.replace(co_filename=""), UNSHARED).hex()
 
 
 def _named_by(function: FunctionType) -> dict[str, Any]:

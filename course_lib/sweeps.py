@@ -404,7 +404,7 @@ def _chosen(settings: Mapping[str, Iterable[Any]] | Iterable[Mapping[str, Any]])
         raise ValueError(f"settings must all have the same names, {names}")
     if len({tuple(map(repr, (setting[name] for name in names))) for setting in chosen}) < len(chosen):
         raise ValueError("settings must differ, got one more than once")
-    return chosen
+    return [{name: setting[name] for name in names} for setting in chosen]
 
 
 def _values(name: str, values: Iterable[Any]) -> list[Any]:

@@ -620,7 +620,7 @@ def test_optimizers_by_hand_have_their_kind(name):
         (by_hand(BY_HAND["less by large gradients"][0]), "; gradients 10,000 times as large leave 0.9"),
         (
             by_hand(lambda p, g, lr, wd, s: shrink(p, lr * wd * (1 + 0.8 / (1 + g.abs())), g, lr)),
-            "; a schedule of lr scales it; gradients 10,000 times as large leave 0.56 of it; in 12 steps that",
+            "; gradients 10,000 times as large leave 0.56 of it; in 12 steps that goes from ",
         ),
         (by_hand(BY_HAND["only beside a gradient"][0]), "; what it takes is built in."),
         (

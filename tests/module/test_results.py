@@ -35,6 +35,15 @@ def test_a_version_is_the_same_in_another_process():
     assert len(set(run.stdout.split())) == len(FUNCTIONS)
 
 
+def test_a_version_is_the_same_whoever_else_holds_a_constant_of_the_function():
+    names = {}
+    exec("def fit(x, seed): return x * 12.345 + seed", names)
+    before = version_of(names["fit"])
+    held = [*names["fit"].__code__.co_consts]
+    assert version_of(names["fit"]) == before
+    assert 12.345 in held
+
+
 def version(text, name="fit", module="a_module"):
     """Return the version of a function that a text defines."""
     names = {"__name__": module, "partial": partial, "np": np, "torch": torch}

@@ -112,6 +112,8 @@ def test_settings_may_be_a_list_such_as_random_draws():
         {"lr": 0.5, "optimizer": "Adam"},
     ]
     assert {type(row.settings["lr"]) for row in found.rows} == {float}
+    for metric in found.rows[0].metrics:
+        assert [row[:2] for row in found.summary(metric).rows] == [("0.25", "SGD"), ("0.5", "Adam")]
 
 
 def test_the_order_of_the_settings_makes_no_other_run(tmp_path):
