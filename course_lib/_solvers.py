@@ -43,8 +43,10 @@ def _newton(Z: Floats, l1: Floats, l2: Floats) -> Floats:
     """
     from scipy.special import expit  # here, so that importing this module stays cheap
 
+    columns = np.ascontiguousarray(Z.T)  # of which NumPy adds up parts: equal rows round alike
+
     def slope_at(theta: Floats) -> Floats:
-        slope: Floats = l2 * theta - Z.T @ expit(-Z @ theta) / len(Z)
+        slope: Floats = l2 * theta - (columns * expit(-Z @ theta)).sum(axis=1) / len(Z)
         return slope
 
     theta, damping, error = np.zeros(len(l1)), 1e-3, np.inf

@@ -451,6 +451,17 @@ def test_optimum_of_awkward_data_is_found(penalty, kind):
                 assert penalty == "l2" or (weight != 0).sum() <= len(X)
 
 
+@pytest.mark.parametrize("decay_bias", [False, True])
+@pytest.mark.parametrize("times", [1, 7, 100])
+def test_many_equal_rows_whose_roundings_add_up_are_no_reason_to_refuse(times, decay_bias):
+    kinds = torch.tensor([[1, 0, 0], [-2, 0, 1], [0, 1, -1], [0, 1, 0]], dtype=torch.float64)
+    rows = kinds.repeat_interleave(torch.tensor([60, 1, 1, 200]), dim=0)
+    X = torch.cat([rows, -rows]).repeat_interleave(times, dim=0)
+    y, lam = (torch.arange(len(X)) < len(X) / 2).double(), 1.6 / len(X) * times
+    weight, bias = logistic_optimum(X, y, lam, penalty="l1", decay_bias=decay_bias)
+    assert worst_excess(X, y, weight, bias, lam, "l1", decay_bias) < 1e-13
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_l1_holds_all_weights_at_zero_from_the_largest_pull_on(seed):
     X, y = noisy(seed=seed)
