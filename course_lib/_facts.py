@@ -29,6 +29,7 @@ FLAGS = {"foreach": None, "fused": None, "capturable": False, "differentiable": 
 MOMENTA = {"momentum", "betas"}
 CYCLED = {"weight_decay"} | MOMENTA
 NO_PULL = 0.0, 0.0
+SINGLE = ("not a decay", "towards another point than zero")  # kinds that are found anew for each group
 OF_SETTINGS = ("built in", "goes from", "even with weight_decay 0")  # notes of one lr and weight_decay
 STEPS_TO_RUN = 10_000  # of all groups, where there is no formula
 
@@ -162,14 +163,11 @@ class Group:
         own = trial.own
         if own == {"lr": decay.lr, "weight_decay": decay.weight_decay}:
             return decay
-        rate = long_run = decay.rate
-        anew = decay.kind == "not a decay" or any(words in decay.note for words in OF_SETTINGS)
-        if not anew and decay.kind in (*SHARES, "L1", "cautious"):
-            rate, long_run = trial.rates(decay.kind, decay.momentum)
-            anew = bool(trial.notes)
-        elif rate:
-            anew = True
-        if anew:
+        if decay.kind in SINGLE or any(words in decay.note for words in OF_SETTINGS):
+            return trial.decay()
+        measured = decay.kind in (*SHARES, "L1", "cautious")
+        rate, long_run = trial.rates(decay.kind, decay.momentum) if measured else (decay.rate, decay.rate)
+        if trial.notes:
             trial.notes.clear()
             return trial.decay()
         return replace(decay, rate=rate, long_run=long_run, lr=own["lr"], weight_decay=own["weight_decay"])

@@ -43,7 +43,7 @@ def _newton(Z: Floats, l1: Floats, l2: Floats) -> Floats:
     """
     from scipy.special import expit  # here, so that importing this module stays cheap
 
-    columns = np.ascontiguousarray(Z.T)  # of which NumPy adds up parts: equal rows round alike
+    columns = np.ascontiguousarray(Z.T)  # whose sums NumPy makes in parts: roundings of equal rows add up
 
     def slope_at(theta: Floats) -> Floats:
         slope: Floats = l2 * theta - (columns * expit(-Z @ theta)).sum(axis=1) / len(Z)

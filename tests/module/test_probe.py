@@ -692,17 +692,17 @@ def test_a_decay_says_in_a_sentence_what_it_is(make, words):
         by_hand(every_third).func,
         by_hand(BY_HAND["only beside a gradient"][0]).func,
         by_hand(BY_HAND["a constant"][0]).func,
+        by_hand(BY_HAND["towards one"][0]).func,
         by_hand(BY_HAND["cautious"][0]).func,
+        by_hand(lambda p, g, lr, wd, s: shrink(p, lr * wd * (1 + 0.8 / (1 + g.abs())), g, lr)).func,
         partial(torch.optim.ASGD, lambd=0.05),
         torch.optim.SGD,
         torch.optim.Adam,
     ],
 )
 def test_what_a_report_says_of_a_group_is_measured_at_its_settings(kind, first):
-    model, own = (
-        torch.nn.ModuleList(torch.nn.Linear(2, 2, bias=False) for _ in range(2)),
-        {"lr": 0.05, "weight_decay": 0.3},
-    )
+    model = torch.nn.ModuleList(torch.nn.Linear(2, 2, bias=False) for _ in range(2))
+    own = {"lr": 0.0005, "weight_decay": 0.3}
     groups = [{"params": model[0].parameters(), **first}, {"params": model[1].parameters(), **own}]
     _, row = decay_report(model, kind(groups, lr=0.1, weight_decay=0.2)).rows
     (alone,) = decay_report(model[1], kind(model[1].parameters(), **own)).rows
