@@ -11,6 +11,9 @@ from tools.chromium import launched
 
 SITE = ROOT / "_build" / "html"
 SIDEWAYS = "() => document.documentElement.scrollWidth - window.innerWidth"  # pixels
+# Headings that make room for the # that shows at the pointer only: it can take a line of its own.
+HIGHER = """() => [...document.querySelectorAll(".bd-article :is(h1, h2, h3, h4, h5, h6, dt) > .headerlink")]
+  .filter((link) => link.getClientRects().length > 0).map((link) => link.parentElement.textContent)"""
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 HEIGHT = 900
 WHOLE = """() => {

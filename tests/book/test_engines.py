@@ -11,7 +11,7 @@ from tests.benches import Bench
 from tests.book.test_labs import SHOWN, each_lab
 from tests.book.test_light import WAYS, arrive
 from tests.book.test_site import CHAPTERS, PAGES, TOO_WIDE, luminance
-from tests.browsing import SIDEWAYS, SITE, needed
+from tests.browsing import HIGHER, SIDEWAYS, SITE, needed
 from tests.javascript import MOVES
 from tools.build import pdf
 
@@ -73,6 +73,7 @@ def test_page_fits_and_its_figures_and_formulas_are_drawn(tab, page):
     assert tab.evaluate(FONT) == tab.evaluate("() => document.querySelector('math') !== null")
     assert tab.evaluate(SIDEWAYS) <= 1
     assert tab.evaluate(TOO_WIDE) == []
+    assert tab.evaluate(HIGHER) == []
     tab.evaluate(pdf.EVERY_FIGURE)  # fails when one is broken
     assert tab.complaints == []
 
@@ -83,10 +84,12 @@ ICONS = """() => [...document.querySelectorAll(".bd-header-article :is(.fas, .fa
     .map(({ left, top, right, bottom }) => [left, top, right, bottom].map(Math.round))"""
 
 
-def test_an_icon_is_neither_cut_nor_beside_a_part_of_another(tab):
+def test_icons_stand_in_a_row_neither_cut_nor_beside_a_part_of_another(tab):
     tab.goto(address(CHAPTERS[0]))
     boxes = tab.evaluate(ICONS)
     assert len(boxes) > 4
+    middles = [(top + bottom) / 2 for _, top, _, bottom in boxes]
+    assert max(middles) - min(middles) <= 1
     shown = np.asarray(Image.open(BytesIO(tab.screenshot())).convert("L"), dtype=float)
     for left, top, right, bottom in boxes:
         ink = np.abs(shown[top:bottom, left:right] - shown[top, left - 3])

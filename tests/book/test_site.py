@@ -15,7 +15,7 @@ import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Error
 
-from tests.browsing import SIDEWAYS, SITE, Visit, quick_axe, serious
+from tests.browsing import HIGHER, SIDEWAYS, SITE, Visit, quick_axe, serious
 from tools import ROOT
 from tools.build import home, notebooks, pdf
 from tools.measure import weight
@@ -310,6 +310,7 @@ def test_page_in_a_browser_with_the_network_cut(page, width, scheme, browser, ad
         assert tab.evaluate("() => document.documentElement.dataset.theme") == scheme
         tab.evaluate("() => document.querySelectorAll('details').forEach(fold => { fold.open = true })")
         assert tab.evaluate(TOO_WIDE) == []
+        assert tab.evaluate(HIGHER) == []
         assert serious(tab) == []
 
 
