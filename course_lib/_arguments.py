@@ -242,7 +242,7 @@ def _broadcasts(loss_fn: Loss, prediction: torch.Tensor, y: torch.Tensor) -> boo
     if shape not in (prediction.shape, y.shape):
         return True
     function = loss_fn.func if isinstance(loss_fn, partial) else loss_fn
-    return y.is_floating_point() and getattr(function, "__module__", "").startswith("torch.nn")
+    return y.is_floating_point() and str(getattr(function, "__module__", "")).startswith("torch.nn")
 
 
 def samples(X: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:

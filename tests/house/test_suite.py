@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from time import process_time
 from types import ModuleType, SimpleNamespace
 
@@ -325,18 +325,8 @@ def test_what_stops_the_mutants_of_labs_before_their_first_change_is_said(tmp_pa
         mutants_of_labs.main("1", "clock")
 
 
-@pytest.mark.parametrize(
-    ("tests", "broken", "code", "run"),
-    [
-        ("abc", "", 0, "bac"),
-        ("", "", 0, "bac"),  # all of them
-        ("ca", "c", 1, "ac"),
-        ("abc", "b", 1, "b"),
-        ("c", "ab", 0, "c"),
-    ],
-)
-def test_mutants_meet_their_own_tests_the_shortest_first_until_one_fails(tests, broken, code, run, mutate):
-    durations = {"a": 2.0, "b": 1.0, "c": 300.0}
+def session_of(names, broken):
+    """Return a session of pytest in which some tests fail, and what it runs, with what it would run next."""
     session, order = SimpleNamespace(testsfailed=0), []
 
     def protocol(item, nextitem):
@@ -344,16 +334,65 @@ def test_mutants_meet_their_own_tests_the_shortest_first_until_one_fails(tests, 
         session.testsfailed += item.nodeid in broken
 
     hook = SimpleNamespace(pytest_runtest_protocol=protocol)
-    session.items = [SimpleNamespace(nodeid=name, config=SimpleNamespace(hook=hook)) for name in durations]
+    session.items = [SimpleNamespace(nodeid=name, config=SimpleNamespace(hook=hook)) for name in names]
+    return session, order
+
+
+@pytest.mark.parametrize(
+    ("changed", "tests", "broken", "code", "run"),
+    [
+        ("m.x_f__mutmut_1", "abc", "", 0, "ba"),  # c alone takes more than a tenth of the time of all
+        ("m.x_f__mutmut_1", "", "", 0, "ba"),  # all of them
+        ("m.x_f__mutmut_1", "ca", "c", 0, "a"),
+        ("m.x_f__mutmut_1", "abc", "b", 1, "b"),
+        ("m.x_f__mutmut_1", "c", "c", 1, "c"),
+        (None, "abc", "", 0, "abc"),
+        (None, "", "c", 1, "abc"),
+    ],
+)
+def test_a_change_meets_its_tests_until_one_fails_or_they_are_enough(
+    changed, tests, broken, code, run, mutate, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    durations = {"a": 2.0, "b": 1.0, "c": 300.0}
+    session, order = session_of(durations, broken)
     names = mutate(durations)
     start = process_time()
-    assert names["Collected"](session).run_tests(mutant_name="one", tests=[*tests]) == code
+    assert names["Collected"](session).run_tests(mutant_name=changed, tests=[*tests]) == code
     assert "".join(name for name, _ in order) == run
-    in_turn = [*sorted(tests or durations, key=durations.get), None]
-    assert order == [*pairwise(in_turn)][: len(run)]
-    for name, (soft, _) in zip(run, names["limited"], strict=True):
+    assert [after for _, after in order[:-1]] == [*run[1:]]
+    assert code or order[-1][1] is None
+    assert len(names["limited"]) == (len(run) if changed else 0)
+    for name, (soft, _) in zip(run, names["limited"], strict=False):
         least = 10 * durations[name] + 29
         assert min(start + least, 1000) <= soft <= min(process_time() + least + 1, 1000)
+    kept = [path.read_text() for path in tmp_path.iterdir()]
+    assert kept == ([f"{changed} {run}\n"] if code and changed else [])
+
+
+def test_tests_that_have_noticed_like_changes_come_first(mutate, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    likeliest = mutate({})["likeliest"]
+    duration = dict.fromkeys(["a[1 2]", "b", "c", "d"], 1.0) | {"e": 100.0}
+    noticed = [("m.x_f__mutmut_2", "c"), ("m.x_g__mutmut_1", "b"), ("n.x_f__mutmut_1", "a[1 2]")]
+
+    def order(mutant, **changes):
+        return likeliest(["a[1 2]", "b", "c", "d"], mutant, noticed, duration | changes)
+
+    assert order("m.x_f__mutmut_1") == ["c", "b", "a[1 2]", "d"]
+    assert order("n.x_g__mutmut_1") == ["a[1 2]", "b", "c", "d"]
+    assert order("m.x_f__mutmut_1", c=20.0) == ["b", "a[1 2]", "d"]
+    assert order("m.x_f__mutmut_1", c=10.0) == ["b", "c"]  # 11 of 113 seconds
+
+
+def test_what_has_noticed_one_change_meets_the_next_like_it_first(mutate, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    durations = {"slow [a b]": 2.0, "quick": 1.0, "others": 100.0}
+    runner = mutate(durations)["Collected"]
+    for number, expected in enumerate([["quick", "slow [a b]"], ["slow [a b]"]]):
+        session, order = session_of(durations, {"slow [a b]"})
+        runner(session).run_tests(mutant_name=f"m.x_f__mutmut_{number}", tests=durations)
+        assert [name for name, _ in order] == expected
 
 
 def test_a_change_is_not_tried_without_a_test_that_meets_it(mutate):

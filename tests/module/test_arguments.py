@@ -161,6 +161,13 @@ def test_count_may_equal_its_minimum():
         _arguments.count("steps", -1, minimum=0)
 
 
+def test_count_may_be_the_largest_integer_of_torch_and_no_more():
+    assert _arguments.count("steps", 2**63 - 1) == 2**63 - 1
+    for value in (2**63, 2**70):
+        with pytest.raises(ValueError, match=rf"^steps must be below 2\*\*63, got {value}$"):
+            _arguments.count("steps", value)
+
+
 @pytest.mark.parametrize("value", [2.0, True, "2", None, [2], np.float64(2)])
 def test_count_refuses_what_is_not_an_integer(value):
     with pytest.raises(TypeError, match="steps must be an integer"):
@@ -445,3 +452,10 @@ def test_a_mapping_may_be_empty_only_where_told():
     assert _arguments.mapping("series", {"a": 1}) == {"a": 1}
     with pytest.raises(ValueError, match=r"^series must not be empty$"):
         _arguments.mapping("series", {})
+
+
+@pytest.mark.parametrize("loss_fn", [torch.Tensor.dist, torch.zeros(1).dist])
+def test_a_loss_written_in_c_may_have_no_module(loss_fn):
+    assert getattr(loss_fn, "__module__", None) is None
+    y = torch.ones(1)
+    assert _arguments.targets(loss_fn, torch.zeros(3, 1), y) is y

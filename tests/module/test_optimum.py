@@ -299,6 +299,7 @@ def test_newtons_steps_are_few_where_many_weights_come_to_zero_at_once(C, decay_
     ("X", "weight_decay", "penalty"),
     [
         (torch.tensor([[6e-8], [0.0]]).half(), 1e-14, "l2"),
+        (torch.tensor([[1001.0], [1000.0]]).half(), 1e-30, "l2"),  # the bias alone
         (torch.tensor([[1e-308], [-1e-308]], dtype=torch.float64), 1e-309, "l1"),
     ],
 )

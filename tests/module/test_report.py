@@ -61,6 +61,7 @@ def test_a_report_has_a_line_for_like_parameters_and_fits_a_screen():
     assert first.startswith("a_name_that_…ever.0.weight ")
     assert "epochs" not in str(decay_report(model, optimizer, n_steps=5).table())
     assert first.split()[1:] == ["5", "360k", "0", "1.23e-05", "0.1", "decoupled", "561,452", "3.93", "0.291"]
+    assert len(rest) == len(report.findings) > 0
     assert rest[0].startswith("1. warning: decayed bias: a_name_that_is_long_and_goes_on_for_ever.0.bias,")
     assert re.search(r"bias, \S+ and 3 more ", " ".join(rest[0].split()))
     assert len(re.findall(r"\.bias", rest[0].partition(" and 3 more")[0])) == 3
