@@ -71,7 +71,7 @@ def line(model: nn.Module, X: torch.Tensor, y: torch.Tensor, loss_fn: Loss) -> L
     features, terms = features_of(model, X), _terms(loss_fn)
     if features is None or terms is None or y.shape != (len(X), 1):
         return None
-    return features, terms, y if y.is_floating_point() else y.to(features)
+    return features, terms, y.to(features)
 
 
 def losses_of(line: Line, plane: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
@@ -95,7 +95,7 @@ def gradient_of(line: Line) -> Map:
     features, (_, slope, factor), y = line
     shares = features.T * (factor / len(y))
     if slope is None:  # the slope of squares is linear: the data are needed once
-        curvature, pull = 2 * shares @ features, 2 * shares @ y.to(features)
+        curvature, pull = 2 * shares @ features, 2 * shares @ y
         return lambda theta: torch.addmm(pull, curvature, theta, beta=-1)
     return lambda theta: torch.cat(
         [shares @ slope((features @ part).sub_(y)) for part in theta.split(at_once(y), dim=1)], dim=1

@@ -270,6 +270,12 @@ def test_a_long_schedule_of_what_has_no_formula_is_left_open():
     assert row_of(model, optimizer, n_steps=10_001).left == pytest.approx(1.01**-10_001, 1e-6)
 
 
+def test_many_steps_without_a_schedule_are_not_gone_through():
+    model = nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-9, weight_decay=1e-3)
+    assert row_of(model, optimizer, n_steps=10**12).left == pytest.approx(math.exp(-1), 1e-3)
+
+
 @pytest.fixture
 def few_steps(monkeypatch):
     """Let what is longer than nine steps be too long to run."""

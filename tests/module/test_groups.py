@@ -266,6 +266,11 @@ def test_a_parameter_is_judged_by_the_modules_around_it(path, module, decays, wh
     assert reason == Reason(decays, why, "argument" if why == BIAS else "convention")
 
 
+def test_parameters_whose_names_are_numbers_are_judged_by_their_shape():
+    reasons = decay_reasons(nn.ParameterList([torch.ones(2, 3), torch.ones(3)]))
+    assert reasons == {"0": Reason(True, MATRIX, "convention"), "1": Reason(False, VECTOR, "convention")}
+
+
 def test_the_skip_of_a_state_space_model_is_free_and_another_matrix_of_that_name_is_not():
     reasons = decay_reasons(owner("ZambaMambaMixer", A_log=(2, 16, 4), D=(2, 16), x_proj_weight=(2, 3, 16)))
     assert [reason.decays for reason in reasons.values()] == [False, False, True]

@@ -545,9 +545,10 @@ def test_statistics_become_of_the_dtype_of_the_data():
     model = with_statistics(of_eight(nn.BatchNorm1d(8)))
     expected = loss_grid(model, WIDE, Y, XS, YS, directions=torch.eye(count(model))[:2])
     narrow = copy.deepcopy(model).float()
-    found = loss_grid(narrow, WIDE, Y, XS, YS, directions=torch.eye(count(model))[:2])
-    assert found.dtype == torch.float64
-    assert_near(found, expected, atol=1e-5)
+    for kind in (torch.float64, torch.float32):
+        found = loss_grid(narrow, WIDE.to(kind), Y.to(kind), XS, YS, directions=torch.eye(count(model))[:2])
+        assert found.dtype == kind
+        assert_near(found.double(), expected, atol=1e-5)
 
 
 def test_complex_parameters_are_no_plane():
