@@ -291,9 +291,12 @@ TOO_WIDE = """async () => {
   await document.fonts.ready;
   const boxes = [...document.querySelectorAll(".formula, .prev-next-area a")];
   const captions = [...document.querySelectorAll(".text_html caption")];
+  const sources = [...document.querySelectorAll("dt .viewcode-link")];
+  const end = (box) => box.getBoundingClientRect().bottom;
   return [
     ...boxes.filter((box) => box.scrollWidth > box.clientWidth),
     ...captions.filter((caption) => caption.offsetWidth > caption.closest(".text_html").clientWidth),
+    ...sources.filter((link) => end(link) > end(link.closest("dt")) + 1),
   ].map((box) => box.textContent);
 }"""
 
