@@ -145,6 +145,29 @@ def test_icons_stand_out_from_their_ground(width, scheme, forced, browser, addre
         ] == []
 
 
+MIDDLES = """() => [...document.querySelectorAll(".bd-header-article :is(.fas, .fa-solid)")]
+  .filter((icon) => icon.checkVisibility()).map((icon) => icon.getBoundingClientRect())
+  .map(({ top, bottom }) => (top + bottom) / 2)"""
+
+
+@pytest.mark.parametrize("width", [390, 1300])
+def test_icons_of_the_header_stand_in_a_row(width, browser, address):
+    with Visit(browser, address, width=width) as visit:
+        middles = visit.open(f"{CHAPTERS[0]}.html").evaluate(MIDDLES)
+    assert len(middles) > 3
+    assert max(middles) - min(middles) < 0.5
+
+
+def test_a_heading_at_the_pointer_shows_its_link_and_stays_as_high(browser, address):
+    with Visit(browser, address, width=320) as visit:
+        heading = visit.open("book/how_much.html").locator("h2", has_text="Predict first")
+        before, link = heading.bounding_box(), heading.locator(".headerlink")
+        assert not link.is_visible()
+        heading.hover()
+        assert link.is_visible()
+        assert heading.bounding_box()["height"] == before["height"]
+
+
 # Where the words in a field begin and end, and the sign before them and the keys behind them.
 FIELD = """() => {
   const form = [...document.querySelectorAll('form.bd-search')].findLast((form) => form.checkVisibility());

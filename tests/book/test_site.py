@@ -287,6 +287,7 @@ def test_logo_and_favicon_are_the_books_own():
     assert any("logo.svg" in source for source in page.values("src", "img"))
 
 
+# Boxes and captions that are wider than their place, and links to a source that have slid out of their line.
 TOO_WIDE = """async () => {
   await document.fonts.ready;
   const boxes = [...document.querySelectorAll(".formula, .prev-next-area a")];

@@ -112,6 +112,7 @@ def test_a_linear_model_of_several_outputs():
         (torch.nn.Linear(2, 1, bias=False), ValueError),
         (torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)), ValueError),
         ([1.0], ValueError),
+        ([[1.0, 2.0]], ValueError),
         ([[1.0, 2.0], [3.0, 4.0]], ValueError),
         ([1.0, float("nan")], ValueError),
         ("theta", TypeError),

@@ -166,7 +166,7 @@ def test_bad_arguments_are_refused_by_name(argument, values):
         ("y", [0, 1], r"X and y must have as many rows, and a class each, got shapes \(3, 2\) and \(2,\)"),
     ],
 )
-def test_a_refusal_says_how_small_a_number_and_how_many_classes_there_may_be(argument, value, said):
+def test_a_refusal_says_how_small_a_number_may_be_and_which_shapes_do_not_fit(argument, value, said):
     with pytest.raises(ValueError, match=f"^{said}$"):
         train_networks(**{**VALID["networks.train_networks"](), argument: value})
 
